@@ -311,20 +311,6 @@ def test_statures_are_sizes_of_two_objects(relation: str) -> None:
         assert small.width > 30 and left(large) > 0 and large.top > 0
 
 
-@pytest.mark.parametrize("other", ["butterfly", "flower", "house"])
-@pytest.mark.parametrize("kind", ["pair", "mixed", "room"])
-def test_nothing_is_inside_what_is_no_container(kind: str, other: str) -> None:
-    """A cat in a butterfly or a house is whole: beside it, or before the house."""
-    row = things.BY_NAME[other]
-    second = SceneObject(other, things.looks(row)[0], "", row.place, 1, 0.3, False)
-    scene = Scene(kind, 1024, 1024, 3, 0, "day", "clear", "hills", objects=(BALL, second))
-    scene = replace(scene, relation="in", background="blue", ground="plain", setting="room")
-    c = paint(scene)
-    assert [placed.item.name for placed in c.objects].count(other) == 1
-    a, b = (Placement.of(placed) for placed in c.objects)
-    assert apart(a, b) == (other != "house")
-
-
 def test_the_front_of_a_bowl_hides_what_is_inside() -> None:
     """The bowl is on the canvas once, though its front is drawn over the content again."""
     c = Canvas(contained("bowl", 2))

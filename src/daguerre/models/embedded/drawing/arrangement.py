@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
-from daguerre.models.embedded.drawing.dressing import is_figure
+from daguerre.models.embedded.drawing.dressing import is_figure, is_group
 from daguerre.models.embedded.drawing.grid import ROWS, offset
 from daguerre.models.embedded.drawing.grounds import UNIT, paint_ground
 from daguerre.models.embedded.drawing.objects import FAINT, SOFT, stands
@@ -88,15 +88,16 @@ BUST = 2.0  # enlargement of a figure whose upper half fills a portrait
 def portrait(c: Canvas, scene: Scene) -> list[Placement]:
     """An object larger than the frame, with its upper end visible."""
     item = scene.objects[0]
-    px = item.size * c.s * (BUST if is_figure(item) else 1)
-    placement = Placement(item, c.w * (0.5 + c.r.uniform(-0.05, 0.05)), 0, px)
+    bust = BUST if is_figure(item) and not is_group(item) else 1.0
+    placement = Placement(item, c.w * (0.5 + c.r.uniform(-0.05, 0.05)), 0, item.size * c.s * bust)
     top = c.h * c.r.uniform(0.02, 0.08)
-    if is_figure(item):  # centred by the body, whatever is in its hand
-        return [placement.moved(aside(item, px), top + placement.height)]
-    top = min(top, (c.h - placement.height) / 2)
-    return [
-        placement.moved(0, (top if placement.height > 0.8 * c.h else 0.08 * c.h) + placement.height)
-    ]
+    if is_group(item):
+        return [placement.moved(0, (c.h + placement.height) / 2)]
+    if is_figure(item):  # whose head, not what is in the hands, is in the middle
+        return [placement.moved(aside(item, placement.px), top + placement.height)]
+    if placement.height <= 0.8 * c.h:
+        top = 0.08 * c.h
+    return [placement.moved(0, top + placement.height)]
 
 
 PLANS = {"group": group, "pair": pair, "spot": spot, "portrait": portrait}

@@ -11,6 +11,7 @@ from dataclasses import replace
 from daguerre.models.embedded.drawing import art, figures
 from daguerre.models.embedded.drawing.hatted import hatted
 from daguerre.models.embedded.drawing.joining import is_joinable, joined, posed
+from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.drawing.scene import WATERS, Scene, SceneObject
 
 # The poses, outfits and hats of people; "" leaves them to the kind of person.
@@ -34,6 +35,11 @@ NUM_VARIANTS = 500
 
 def is_figure(item: SceneObject) -> bool:
     return item.look[0] == figures.FIGURE
+
+
+def is_group(item: SceneObject) -> bool:
+    """True for a figure that is several people."""
+    return is_figure(item) and bool(PEOPLE[item.name].others)
 
 
 def dressed(scene: Scene) -> Scene:

@@ -20,7 +20,8 @@ from daguerre.models.embedded.drawing.grid import offset
 from daguerre.models.embedded.drawing.objects import SOFT, feet
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.placement import Placement, copies, fitted, fitted_together
-from daguerre.models.embedded.drawing.relations import TOUCHING, in_row, related
+from daguerre.models.embedded.drawing.relations import TOUCHING, related
+from daguerre.models.embedded.drawing.rows import in_row
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 Paint = Callable[[Canvas, Scene], None]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
-from daguerre.models.embedded.drawing.dressing import AT_SEA
+from daguerre.models.embedded.drawing.dressing import AT_SEA, is_figure
 from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT, offset
 from daguerre.models.embedded.drawing.objects import Tint, bounds, feet, put
@@ -41,10 +41,14 @@ def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
             _stand(c, placement, tint)
         return
     scene = replace(scene, objects=in_proportion(scene))
-    sides = sides_of(c, scene)
-    for item, centre in zip(scene.objects, sides, strict=True):
-        for x, foot, px in _places(c, scene, item, centre):
-            _put_on_ground(c, item, x, foot, px, tint)
+    placed = [
+        (item, _places(c, scene, item, centre))
+        for item, centre in zip(scene.objects, sides_of(c, scene), strict=True)
+    ]
+    level = placed[0][1][0][1] if len(placed) > 1 and all(map(is_figure, scene.objects)) else None
+    for item, places in placed:
+        for x, foot, px in places:
+            _put_on_ground(c, item, x, level or foot, px, tint)
 
 
 def in_proportion(scene: Scene) -> tuple[SceneObject, ...]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.grid import APART, blocks, offset
+from daguerre.models.embedded.drawing.grid import offset
 from daguerre.models.embedded.drawing.placement import (
     Placement,
     copies,
@@ -20,6 +20,7 @@ from daguerre.models.embedded.drawing.placement import (
     fitted_together,
 )
 from daguerre.models.embedded.drawing.proportions import proportions, relative
+from daguerre.models.embedded.drawing.rows import row
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from daguerre.models.embedded.drawing.toppings import is_topped, topped
 from daguerre.models.embedded.drawing.vessels import (
@@ -69,7 +70,6 @@ SEATS = {
     "washing machine": 0.05,
     "bridge": 0.62,
 }
-NEAR = 0.06  # gap between copies of an object in a row
 NEARER = 1.3  # enlargement of what is in front of another object
 STAND_SHARE = 0.44  # width of a container, as a share of the width below it
 WIDE_SEATS = {"bridge": 0.36, "table": 0.5, "desk": 0.5, "house": 0.4, "bed": 0.5}
@@ -85,6 +85,8 @@ COVERS = (
     "hot air balloon",
     "airplane",
 )
+# Places beside a trunk, as shares of the tree's width from its middle.
+TRUNKS = {"tree": (-0.27, 0.27), "bare tree": (-0.27, 0.27), "palm tree": (-0.22,)}
 TALL_COVERS = ("umbrella", "beach umbrella", "tree", "palm tree", "bare tree", "table")
 
 
@@ -110,7 +112,7 @@ def related(c: Canvas, scene: Scene) -> list[Placement]:
         "front": _overlapping,
         "behind": _overlapping,
         "in": _contained,
-    }.get(scene.relation, _row)
+    }.get(scene.relation, row)
     return planned(c, scene)
 
 
@@ -126,73 +128,6 @@ def pair(c: Canvas, scene: Scene) -> list[Placement]:
     swing_x, swing_y = (c.w - right + left) * 0.12, (c.h - low + top) * 0.12
     dx, dy = dx + c.r.uniform(-swing_x, swing_x), dy + c.r.uniform(-swing_y, swing_y)
     return [s.moved(dx, dy) for s in planned]
-
-
-def ordered(c: Canvas, scene: Scene) -> list[SceneObject]:
-    """The objects from left to right; their order is open for "and" and "beside"."""
-    first, *others = scene.objects
-    order = [first, *others]
-    if scene.relation == "right":
-        order.reverse()
-    elif scene.relation == "between":
-        order = [others[0], first, others[-1]]
-    elif scene.relation in ("and", "beside"):
-        c.r.shuffle(order)
-    return order
-
-
-def _row(c: Canvas, scene: Scene) -> list[Placement]:
-    order = ordered(c, scene)
-    # An object on both sides has one copy on each.
-    each = [1 if scene.relation == "between" else item.count for item in order]
-    if scene.kind == "pair":
-        narrow = c.w < 0.75 * c.h and scene.relation in ("and", "between")
-        if narrow and max(each) < 4:
-            return _pile(c, order, each)
-        is_tall = c.w < 1.2 * c.h and scene.ground != "floor" and len(order) < 4
-        if sum(each) > (3 if is_tall else 4):
-            return _blocks(c, order, each)
-    row = in_row(order, each, floating=scene.ground != "floor")
-    return fitted_together(row, c.w * 0.9, c.h * 0.68, c.w / 2, c.h * 0.8)
-
-
-def in_row(
-    order: Sequence[SceneObject], each: Sequence[int], floating: bool = False
-) -> list[Placement]:
-    """Copies of objects side by side in proportion, the largest 1 unit; what floats is higher."""
-    x, placements = 0.0, []
-    for item, n, size in zip(order, each, proportions(order), strict=True):
-        for _ in range(n):
-            placement = fitted(item, size, size)
-            rise = max(0.0, 0.55 - placement.height / 2) if floating and item.place == "s" else 0.0
-            placements.append(placement.moved(x + placement.width / 2, -rise))
-            x += placement.width + NEAR
-        x += APART - NEAR
-    return placements
-
-
-def _blocks(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placement]:
-    """Many copies: those of one object together, in up to three rows."""
-    side, cells = blocks(each, c.w * 0.94, c.h * 0.88)
-    placements, sizes = [], proportions(order)
-    for cell in cells:
-        high = side * 0.92 * sizes[cell.index]
-        placement = fitted(order[cell.index], high, high, cell.x)
-        placements.append(replace(placement, foot=cell.y + placement.height / 2))
-    return placements
-
-
-def _pile(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placement]:
-    """Rows for a narrow frame: objects below each other, copies of one object side by side."""
-    high = min(c.h * 0.94 / len(order), c.w * 0.9)
-    side = min(high * 0.86, c.w * 0.81 / max(each))
-    placements, sizes = [], proportions(order)
-    for i, (item, n) in enumerate(zip(order, each, strict=True)):
-        for k in range(n):
-            x = offset(k, n, c.w * 0.9 / n)
-            placement = fitted(item, side * sizes[i], side * sizes[i], x)
-            placements.append(replace(placement, foot=i * high + placement.height / 2))
-    return placements
 
 
 def _column(c: Canvas, scene: Scene) -> list[Placement]:
@@ -249,11 +184,15 @@ def _sheltered(c: Canvas, scene: Scene) -> list[Placement]:
     roof = fitted(cover, c.w * 0.85, c.h * (0.8 if high else 0.5))
     n = len(below)
     wide = roof.width * (0.5 if high else 0.7) * (1.0 if n == 1 else 1.7 / n)
+    highest = c.h * 0.36
     aside = c.r.uniform(-0.04, 0.04) * roof.width
+    if cover.name in TRUNKS and n == 1:  # beside the trunk and below the crown
+        wide, highest = roof.width * 0.34, roof.height * 0.42
+        aside += c.r.choice(TRUNKS[cover.name]) * roof.width
     placements = [roof]
     for i, item in enumerate(below):
         side = roof.longer_side * relative(item, cover)
-        guest = fitted(item, min(side, wide), min(side, c.h * 0.36))
+        guest = fitted(item, min(side, wide), min(side, highest))
         drop = 0.12 * guest.height if high else guest.height + c.h * 0.02
         placements.append(guest.moved(aside + offset(i, n, wide), drop))
     return placements
