@@ -2,11 +2,9 @@
 
     python -m bench.soak.ray_hosts [equal revision link host server head]
 
-The cluster is made with the commands of docs/guides/ray.md: a head, two hosts with one replica
-each, and two hosts with a server, which share a database and a directory. Each request has an
-Idempotency-Key. A client whose server does not answer repeats its request at the other server. All
-files must be those of one machine. Needs root, the programs of `bench.soak.hosts`, PostgreSQL, the
-extra `daguerre[ray]`, and redis-server for the case of the head.
+Each request has an Idempotency-Key. A client whose server does not answer repeats its request at
+the other server. All files must be those of one machine. Needs PostgreSQL, the extra
+`daguerre[ray]`, and what `bench.soak.cluster_hosts` needs.
 """
 
 from __future__ import annotations
@@ -14,9 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,10 +24,9 @@ from bench import process
 from bench.load import Asked, Target, run_phase
 from bench.serving import PROMPTS
 from bench.soak import hosts
-from bench.soak.client import ask_with_key, total
+from bench.soak.client import ask_with_key
+from bench.soak.cluster_hosts import RayHosts
 from bench.soak.verdict import Verdict
-from daguerre.cli import credentials
-from daguerre.cli.provisioning import DEFAULT_ALIAS
 from daguerre.models.catalog import DEFAULT_MODEL
 
 # The tests have a PostgreSQL server.
@@ -40,113 +35,18 @@ import postgresql
 
 _CLIENTS, _NUM_SEEDS = 6, 40
 _BEFORE_S, _AFTER_S, _PATIENCE_S, _POLL_S = 3.0, 10.0, 300.0, 0.1
-_PROGRAMS = Path(sys.executable).parent
-_GCS, _PORT, _REDIS = "10.77.0.1:6379", 8000, "10.77.0.254:6380"
-_VARIABLES = {  # docs/guides/ray.md
-    "RAY_AUTH_MODE": "token",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
-    "RAY_worker_niceness": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
 _OUTAGE_S = 20.0  # of a link or a head
 _ORPHANS_S = 10.0  # for the replicas to drop the jobs of a lost server
 
 
-class _Cluster:
-    """Five hosts; `expected` has the digest of each request's file on one machine."""
-
-    def __init__(
-        self, stack: ExitStack, folder: Path, database_url: str, expected: Mapping[Asked, str]
-    ) -> None:
-        self.expected = expected
-        self._token = secrets.token_hex(32)
-        self._redis = {"RAY_REDIS_ADDRESS": _REDIS} if _start_redis(stack, folder) else {}
-        self._shared = {
-            "DAGUERRE_DATABASE_URL": database_url,
-            "DAGUERRE_IMAGE_STORE": str(folder / "images"),
-            "DAGUERRE_SIGNED_URL_SECRET": secrets.token_hex(32),
-            "DAGUERRE_LOG_LEVEL": "warning",
-        }
-        self.head, *others = stack.enter_context(hosts.started(folder, 5))
-        self.nodes, self.servers = others[:2], others[2:]
-        self.start_head()
-        for node in self.nodes:
-            self.join(node, num_cpus=2)
-        self.deploy()
-        for server in self.servers:
-            self.join(server, num_cpus=0)
-        self._processes = [self._serve(server) for server in self.servers]
-        key = credentials.read(self.servers[0].home)[DEFAULT_ALIAS].key
-        self.targets = [Target(f"http://{each.address}:{_PORT}", key) for each in self.servers]
-
-    @property
-    def has_redis(self) -> bool:
-        return bool(self._redis)
-
-    def deploy(self, *options: str) -> None:
-        """Deploys two replicas; each host has the CPUs for one of a second revision, too."""
-        replicas = ("--min-replicas", "2", "--max-replicas", "2", "--num-cpus", "1")
-        self._run(self.head, str(_PROGRAMS / "daguerre"), "ray", "deploy", *replicas, *options)
-
-    def start_head(self) -> None:
-        self._start_node(self.head, "--head", "--port", "6379", "--num-cpus", "0")
-
-    def join(self, host: hosts.Host, num_cpus: int) -> None:
-        self._start_node(host, "--address", _GCS, "--num-cpus", str(num_cpus))
-
-    def _start_node(self, host: hosts.Host, *options: str) -> None:
-        token = host.home / ".ray" / "auth_token"
-        token.parent.mkdir(mode=0o700, exist_ok=True)
-        token.write_text(self._token)
-        token.chmod(0o600)
-        memory = ("--object-store-memory", str(100 * 2**20))
-        address = ("--node-ip-address", host.address)
-        self._run(host, str(_PROGRAMS / "ray"), "start", *options, *address, *memory)
-
-    def _run(self, host: hosts.Host, *command: str) -> None:
-        host.run(*command, variables=_VARIABLES | self._redis | self._shared)
-
-    def _serve(self, host: hosts.Host) -> subprocess.Popen[str]:
-        command = ("serve", "--engine", "ray", "--ray-address", _GCS, "--host", host.address)
-        server = host.start(
-            *(str(_PROGRAMS / "daguerre"), *command, "--port", str(_PORT)),
-            variables=_VARIABLES | self._shared | {"DAGUERRE_HOME": str(host.home)},
-        )
-        process.listening(server)
-        process.wait_ready(f"http://{host.address}:{_PORT}", server)
-        return server
-
-    def kill_server(self, number: int) -> None:
-        hosts.kill(self._processes[number])
-
-    def start_server(self, number: int) -> None:
-        self._processes[number] = self._serve(self.servers[number])
-
-    def num_jobs(self, number: int) -> float:
-        """Jobs in all replicas, according to a server."""
-        return total(self.targets[number], "daguerre_worker_jobs")
-
-    def num_workers(self, number: int) -> float:
-        return total(self.targets[number], "daguerre_worker_up")
-
-
-def _start_redis(stack: ExitStack, folder: Path) -> bool:
-    """Whether there is a Redis server now, which keeps the state of the head."""
-    program = shutil.which("redis-server")
-    if program is None:
-        return False
-    host, _, port = _REDIS.rpartition(":")
-    options = ("--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir", str(folder))
-    server = subprocess.Popen([program, "--port", port, *options], stdout=subprocess.DEVNULL)
-    stack.callback(server.kill)
-    return True
-
-
 class _Load:
-    """Clients that repeat a request at the other server if theirs does not answer."""
+    """Clients that repeat a request at the other server if theirs does not answer.
+
+    `expected` has each request, and the digest of its file.
+    """
 
     def __init__(self, targets: Sequence[Target], expected: Mapping[Asked, str]) -> None:
-        self._targets, self._expected = targets, expected
+        self._targets, self.expected = targets, expected
         self._asked, self._numbers = itertools.cycle(expected), itertools.count()
         self._is_over = False
         self.verdict = Verdict()
@@ -178,7 +78,7 @@ class _Load:
                 self._num_repeated += 1
                 await asyncio.sleep(_POLL_S)
         self._elapsed_s.append(time.monotonic() - started_s)
-        same = answer.status == 200 and answer.digest == self._expected[asked]
+        same = answer.status == 200 and answer.digest == self.expected[asked]
         self.verdict.expect(same, f"{answer.status}, or other bytes: {answer.body[:200]!r}")
 
     def check(self, slowest_s: float) -> None:
@@ -191,18 +91,18 @@ class _Load:
         self.verdict.expect_figure(slowest <= slowest_s, miss)
 
 
-async def _equal(cluster: _Cluster, load: _Load) -> None:
+async def _equal(cluster: RayHosts, load: _Load) -> None:
     """Each seed once, through both servers."""
-    await asyncio.gather(*(load.request(asked) for asked in cluster.expected))
+    await asyncio.gather(*(load.request(asked) for asked in load.expected))
 
 
-async def _revision(cluster: _Cluster, load: _Load) -> None:
+async def _revision(cluster: RayHosts, load: _Load) -> None:
     """A new revision replaces the old one."""
     async with load.running():
         await asyncio.to_thread(cluster.deploy, "--new-revision")
 
 
-async def _link(cluster: _Cluster, load: _Load) -> None:
+async def _link(cluster: RayHosts, load: _Load) -> None:
     """The network of a host with a replica is down for a while."""
     async with load.running():
         cluster.nodes[1].set_link(False)
@@ -210,7 +110,7 @@ async def _link(cluster: _Cluster, load: _Load) -> None:
         cluster.nodes[1].set_link(True)
 
 
-async def _host(cluster: _Cluster, load: _Load) -> None:
+async def _host(cluster: RayHosts, load: _Load) -> None:
     """A host with a replica is switched off, and on again."""
     async with load.running():
         cluster.nodes[1].power_off()
@@ -219,7 +119,7 @@ async def _host(cluster: _Cluster, load: _Load) -> None:
         await asyncio.to_thread(cluster.join, cluster.nodes[1], 2)
 
 
-async def _head(cluster: _Cluster, load: _Load) -> None:
+async def _head(cluster: RayHosts, load: _Load) -> None:
     """The head is switched off, and on again; Redis has its state."""
     async with load.running():
         cluster.head.power_off()
@@ -228,12 +128,12 @@ async def _head(cluster: _Cluster, load: _Load) -> None:
         await asyncio.to_thread(cluster.start_head)
 
 
-async def _server(cluster: _Cluster, load: _Load) -> None:
+async def _server(cluster: RayHosts, load: _Load) -> None:
     """A server is killed; its jobs must end in the replicas."""
     async with load.running():
         cluster.kill_server(1)
     await asyncio.to_thread(cluster.start_server, 1)
-    target, asked = cluster.targets[1], next(iter(cluster.expected))
+    target, asked = cluster.targets[1], next(iter(load.expected))
     lost = [ask_with_key(target, asked, secrets.token_hex(8)) for _ in range(_NUM_SEEDS)]
     requests = asyncio.gather(*lost, return_exceptions=True)
     await _until(lambda: cluster.num_jobs(0) > 0)
@@ -248,7 +148,7 @@ async def _server(cluster: _Cluster, load: _Load) -> None:
 
 
 # Name -> the case, and the slowest request allowed in s.
-CASES: dict[str, tuple[Callable[[_Cluster, _Load], Awaitable[None]], float]] = {
+CASES: dict[str, tuple[Callable[[RayHosts, _Load], Awaitable[None]], float]] = {
     "equal": (_equal, 30.0),
     "revision": (_revision, 10.0),
     "link": (_link, 20.0),
@@ -258,9 +158,9 @@ CASES: dict[str, tuple[Callable[[_Cluster, _Load], Awaitable[None]], float]] = {
 }
 
 
-async def _measure(cluster: _Cluster, name: str) -> Verdict:
+async def _measure(cluster: RayHosts, name: str, expected: Mapping[Asked, str]) -> Verdict:
     case, slowest_s = CASES[name]
-    load = _Load(cluster.targets, cluster.expected)
+    load = _Load(cluster.targets, expected)
     async with asyncio.timeout(_PATIENCE_S):
         await case(cluster, load)
         for number in range(len(cluster.targets)):
@@ -299,12 +199,12 @@ def main(arguments: Sequence[str]) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         expected = _files_of_one_machine(folder / "one")
         database = stack.enter_context(postgresql.started())
-        cluster = _Cluster(stack, folder, database.new_database(), expected)
+        cluster = RayHosts(stack, folder, database.new_database())
         for name in names:
             if name == "head" and not cluster.has_redis:
                 print("head: skipped: redis-server is not installed")
                 continue
-            verdict = asyncio.run(_measure(cluster, name))
+            verdict = asyncio.run(_measure(cluster, name, expected))
             print(f"{name}\n{verdict}", flush=True)
             has_passed &= verdict.has_passed
     return 0 if has_passed else 1
