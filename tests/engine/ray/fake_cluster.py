@@ -76,6 +76,7 @@ class FakeCluster:
     clock: ManualClock = field(default_factory=lambda: ManualClock(1000.0))
     replicas: dict[str, FakeReplica] = field(default_factory=dict)
     requests: list[JobRequest] = field(default_factory=list)
+    num_items: int = 0  # of all streams
     has_router: bool = True
 
     async def add(
@@ -107,6 +108,7 @@ class FakeCluster:
         try:
             async with aclosing(replica.replica.generate(_travelled(request))) as items:
                 async for item in _until_dead(items, replica):
+                    self.num_items += 1
                     yield _travelled(item)
         finally:
             replica.num_streams -= 1

@@ -1,4 +1,4 @@
-"""The engine of a server whose jobs run in replicas: order, limits, losses, equal images."""
+"""The engine of a server whose jobs run in replicas: order, limits, equal images."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from contextlib import aclosing
 import pytest
 from conftest import MODEL
 
-from daguerre.engine.ray import job_runner
 from daguerre.engine.ray.messages import PackedReport, Report, pack
-from daguerre.engine.ray.replica_table import OUTAGE_S, REFERENCE_HOLD_S, SILENCE_S
+from daguerre.engine.ray.replica_table import OUTAGE_S, REFERENCE_HOLD_S
 from daguerre.errors import (
-    InternalError,
     NotFoundError,
     NotReadyError,
     QueueFullError,
@@ -32,11 +30,6 @@ from engine.harness import error, events, run, until
 from engine.ray.fake_cluster import CAPACITY, FakeCluster, asked, last_event, serving
 
 WATCHED = JobContext("a", "r1", wants_progress=True)
-
-
-@pytest.fixture(autouse=True)
-def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_runner, "_RETRY_DELAY_S", 0.0)
 
 
 def test_image_is_that_of_the_replica() -> None:
@@ -136,94 +129,6 @@ def test_cancelled_job_leaves_the_replica() -> None:
                 await until(lambda: fake.num_running == 1)
             await until(lambda: fake.num_running == 0)
             assert engine.stats().num_cancelled == 1 and fake.num_cancelled == 1
-
-    run(main())
-
-
-def test_lost_replica_costs_no_request() -> None:
-    """The jobs of a lost replica run again on others, and no step is reported twice."""
-
-    async def main() -> None:
-        cluster = FakeCluster()
-        first, second = await cluster.add("r1"), await cluster.add("r2")
-        first.is_held = True
-        async with serving(cluster) as engine:
-            tasks = [asyncio.create_task(events(engine, asked(n), WATCHED)) for n in (1, 2)]
-            await until(lambda: first.num_running == 1 and second.num_running <= 1)
-            cluster.kill("r1")
-            for seen in await asyncio.gather(*tasks):
-                assert isinstance(seen[-1], JobSucceeded)
-                assert [s.index for s in seen if isinstance(s, StepCompleted)] == [1, 2, 3, 4]
-
-    run(main())
-
-
-def test_job_that_kills_replicas_fails_alone() -> None:
-    """It gets an error after three losses. The other jobs succeed."""
-
-    async def main() -> None:
-        cluster = FakeCluster()
-        both, killer = (1, 666), (666,)
-        fake = await cluster.add("r0", held_seeds=both)
-        async with serving(cluster) as engine:
-            tasks = [asyncio.create_task(last_event(engine, asked(seed))) for seed in both]
-            await until(lambda: fake.num_held == 2)
-            for number in range(1, job_runner.MAX_LOSSES):
-                following = await cluster.add(f"r{number}", held_seeds=killer)
-                cluster.kill(f"r{number - 1}")
-                await until(lambda following=following: following.num_held)  # type: ignore[misc]
-            await cluster.add("last")
-            cluster.kill(f"r{job_runner.MAX_LOSSES - 1}")
-            good, bad = await asyncio.gather(*tasks)
-            assert isinstance(error(bad), InternalError) and "3 replicas" in str(error(bad))
-            assert isinstance(good, JobSucceeded)
-
-    run(main())
-
-
-def test_suspects_run_one_at_a_time() -> None:
-    """After two losses, a job runs while no other one with two losses does."""
-
-    async def main() -> None:
-        cluster = FakeCluster()
-        (await cluster.add("r0")).is_held = True
-        async with serving(cluster) as engine:
-            tasks = [asyncio.create_task(last_event(engine, asked(n))) for n in (1, 2)]
-            for number in (1, 2):
-                before = cluster.replicas[f"r{number - 1}"].engine
-                await until(lambda before=before: before.num_running == 2)  # type: ignore[misc]
-                (await cluster.add(f"r{number}")).is_held = True
-                cluster.kill(f"r{number - 1}")
-            last = cluster.replicas["r2"].engine
-            await until(lambda: last.num_running == 1)
-            assert engine.stats().num_queued == 1
-            last.is_held = False
-            assert all(isinstance(one, JobSucceeded) for one in await asyncio.gather(*tasks))
-
-    run(main())
-
-
-@pytest.mark.parametrize("is_forgotten", [False, True])
-def test_silent_replica_loses_its_jobs(is_forgotten: bool) -> None:
-    """A replica that hangs is silent, and its jobs run on others, if others report.
-
-    Also if Serve has removed the replica before it was silent.
-    """
-
-    async def main() -> None:
-        cluster = FakeCluster()
-        await cluster.add("r1")
-        async with serving(cluster) as engine:
-            cluster.replicas["r1"].is_hung = True
-            task = asyncio.create_task(last_event(engine, asked()))
-            await until(lambda: len(cluster.requests) == 1)
-            await cluster.add("r2")
-            if is_forgotten:
-                del cluster.replicas["r1"]
-                await until(lambda: len(engine.stats().workers) == 1)
-            cluster.clock.now += SILENCE_S + 1
-            assert isinstance(await task, JobSucceeded)
-            assert cluster.requests[-1].excluded == (set() if is_forgotten else {"r1"})
 
     run(main())
 

@@ -40,6 +40,23 @@ def test_stream_has_reports_and_few_items() -> None:
     asyncio.run(main())
 
 
+def test_stream_is_never_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a job has nothing to send, empty items come."""
+    monkeypatch.setattr("daguerre.engine.ray.replica.HEARTBEAT_S", 0.001)
+
+    async def main() -> None:
+        engine = ReplicaFakeEngine("one")
+        engine.is_held = True
+        async with aclosing(Replica(engine, 8, "r1").generate(request())) as items:
+            await anext(items)
+            assert [await anext(items) for _ in range(3)] == [()] * 3
+            engine.is_held = False
+            last = [item async for item in items if item]
+            assert len(last) == 1 and isinstance(last[0][-1], JobSucceeded)
+
+    asyncio.run(main())
+
+
 def test_refusal_is_the_last_event() -> None:
     async def main() -> None:
         engine = ReplicaFakeEngine("one")

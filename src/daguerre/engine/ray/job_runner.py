@@ -42,7 +42,8 @@ class RayJob(AssignedJob):
     num_losses: int = 0
     excluded: frozenset[str] = frozenset()  # replicas that must not run it
     replica: str = ""  # the present one, once its report has come
-    is_revoked: bool = False  # from a silent replica
+    heard_s: float = 0.0  # when it was sent, or the last item of its stream came
+    is_revoked: bool = False  # its stream is silent
     task: asyncio.Task[None] | None = None  # None: it is queued
 
     @property
@@ -113,19 +114,22 @@ class JobRunner:
             if (number := self._queue.pop(self._can_run)) is None:
                 return
             job = self.jobs[number]
-            job.sent_s, job.replica, job.is_revoked = self._clock(), "", False
+            job.sent_s = job.heard_s = self._clock()
+            job.replica, job.is_revoked = "", False
             job.task = asyncio.get_running_loop().create_task(self._run(job))
             num_free -= 1
 
-    def revoke_from_silent(self) -> None:
-        """Takes the jobs of silent replicas, to run them on others.
+    def revoke_silent(self) -> None:
+        """Takes the jobs of silent streams from replicas without reports, to run them again.
 
-        A job for which no report has come may be at one of them, or at one that is forgotten.
+        The replica of a job is unknown before its first report. Serve may have removed a replica
+        that ends its jobs first; their streams are not silent then.
         """
-        silent, since_s = self._table.silent, self._clock() - SILENCE_S
-        for job in self.jobs.values():
-            is_lost = job.replica in silent if job.replica else job.sent_s < since_s
-            if job.task and is_lost and self._table.is_heard and not job.is_revoked:
+        reporting = {report.replica for report in self._table.reports()}
+        since_s = self._clock() - SILENCE_S
+        for job in self.jobs.values() if self._table.is_heard else ():
+            is_lost = job.heard_s < since_s and job.replica not in reporting
+            if job.task and is_lost and not job.is_revoked:
                 job.is_revoked = True
                 job.task.cancel()
 
@@ -150,7 +154,6 @@ class JobRunner:
                 raise
             self._on_lost(job, "is silent" if job.is_revoked else "cancelled the job")
         except ReplicaLostError as error:
-            await asyncio.sleep(_RETRY_DELAY_S)
             self._on_lost(job, f"was lost ({error})")
         except _UnsuitableReplicaError as error:
             self._on_unsuitable(job, error.error)
@@ -165,16 +168,21 @@ class JobRunner:
         others = {report.replica for report in self._table.reports()} - suitable
         request = self._new_request(job, job.excluded | others | self._table.silent)
         has_ended = False
-        async with aclosing(self._handle.generate(request)) as items:
-            # Until the stream ends, because closing it earlier costs a message that cancels it.
-            async for item in items:
-                for part in item:
-                    if isinstance(part, dict):
-                        self._on_report(job, part)
-                    else:
-                        has_ended |= self._on_event(job, part)
-        if not has_ended:
-            raise ReplicaLostError("its stream ended early")
+        try:
+            async with aclosing(self._handle.generate(request)) as items:
+                # Until the stream ends, because closing it earlier costs a message that cancels it.
+                async for item in items:
+                    job.heard_s = self._clock()
+                    for part in item:
+                        if isinstance(part, dict):
+                            self._on_report(job, part)
+                        else:
+                            has_ended |= self._on_event(job, part)
+            if not has_ended:
+                raise ReplicaLostError("its stream ended early")
+        except ReplicaLostError:
+            await asyncio.sleep(_RETRY_DELAY_S)
+            raise
 
     def _on_report(self, job: RayJob, packed: PackedReport) -> None:
         """Raises `_UnsuitableReplicaError` if the replica's fingerprint differs."""

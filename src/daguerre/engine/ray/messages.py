@@ -15,6 +15,8 @@ from daguerre.engine.interface import EngineStats
 from daguerre.params import Event, ImageParams, JobContext, ModelInfo
 from daguerre.version import __version__
 
+HEARTBEAT_S = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
@@ -88,5 +90,6 @@ class JobRequest:
     excluded: frozenset[str] = frozenset()
 
 
-# A stream of a job has a packed report first, and again before its last event.
+# A stream of a job has a packed report first, and again before its last event. An empty item comes
+# after each `HEARTBEAT_S` without another one.
 StreamItem: TypeAlias = "tuple[PackedReport | Event, ...]"

@@ -193,7 +193,7 @@ class RayEngine(JobQueue):
         return combine_workers([report.stats.service_times for report in self._table.reports()])
 
     async def _watch(self) -> None:
-        """Reads the reports that the router has, and takes jobs from silent replicas."""
+        """Reads the reports that the router has, and takes the jobs of silent streams."""
         seen: object = None
         while True:
             try:
@@ -204,7 +204,7 @@ class RayEngine(JobQueue):
                     self._table.replace_all(reports)
                     seen = reports
                 self._table.tick()
-                self._runner.revoke_from_silent()
+                self._runner.revoke_silent()
                 self._runner.dispatch()
             except Exception:  # a bug must not end the watch
                 logger.exception("cannot read the reports of the replicas")

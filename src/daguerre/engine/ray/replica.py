@@ -17,6 +17,7 @@ import numpy as np
 
 from daguerre.engine.interface import Engine
 from daguerre.engine.ray.messages import (
+    HEARTBEAT_S,
     JobRequest,
     PackedReport,
     Report,
@@ -27,6 +28,7 @@ from daguerre.engine.ray.messages import (
 from daguerre.errors import DaguerreError, InternalError
 from daguerre.imagefile.encoding import encode
 from daguerre.params import (
+    Event,
     GeneratedImage,
     JobFailed,
     JobQueued,
@@ -107,9 +109,14 @@ class Replica:
         # The server enforces the deadline and reports the positions.
         context = replace(request.context, timeout_s=None, wants_progress=False)
         try:
-            async with aclosing(self._engine.generate(request.params, context)) as events:
-                async for event in events:
+            async with (
+                aclosing(self._engine.generate(request.params, context)) as events,
+                aclosing(_with_heartbeats(events)) as events_and_heartbeats,
+            ):
+                async for event in events_and_heartbeats:
                     match event:
+                        case None:
+                            yield ()
                         case JobQueued():
                             pass
                         case StepCompleted(preview=None) if not is_watched:
@@ -135,6 +142,25 @@ class Replica:
         since_s = self._clock() - SERVER_TTL_S
         self._servers = {name: item for name, item in self._servers.items() if item[0] > since_s}
         return {name: state for name, (_, state) in self._servers.items()}
+
+
+async def _with_heartbeats(
+    events: AsyncGenerator[Event, None],
+) -> AsyncGenerator[Event | None, None]:
+    """The events, and None after each `HEARTBEAT_S` without one."""
+    event: Event | None
+    while True:
+        following = asyncio.ensure_future(anext(events, None))
+        try:
+            while not (await asyncio.wait((following,), timeout=HEARTBEAT_S))[0]:
+                yield None
+            event = following.result()
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        if event is None:
+            return
+        yield event
 
 
 def _encode(image: GeneratedImage, request: JobRequest) -> GeneratedImage:

@@ -82,7 +82,7 @@ class ReplicaTable:
         """Finds replicas that have become silent. Called several times a second."""
         silent = frozenset(self._unheard(SILENCE_S) if self.is_heard else ())
         for name in silent - self._silent:
-            logger.warning("replica %s is silent; its jobs run again on others", name)
+            logger.warning("replica %s is silent; it gets no jobs", name)
         self._silent = silent
         self._update()
 
