@@ -15,6 +15,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 _BRIDGE, _NETWORK = "daguerre0", "10.77.0"
+# Otherwise the bridge takes the lowest address of its links. When that link comes or goes, the
+# hosts send to an address that is gone.
+_BRIDGE_MAC = "02:00:0a:4d:00:fe"
 # The first process of a host. The kernel ends all others with it.
 _INIT = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print(flush=True)\n" + (
     "while True: signal.pause()"
@@ -96,7 +99,7 @@ class Host:
 def started(folder: Path, num_hosts: int) -> Iterator[list[Host]]:
     """The hosts 10.77.0.1 and following; this machine reaches them."""
     with ExitStack() as stack:
-        _ip("link", "add", "name", _BRIDGE, "type", "bridge")
+        _ip("link", "add", "name", _BRIDGE, "address", _BRIDGE_MAC, "type", "bridge")
         stack.callback(_ip, "link", "delete", _BRIDGE)
         _ip("address", "add", f"{_NETWORK}.254/24", "dev", _BRIDGE)
         _ip("link", "set", _BRIDGE, "up")
