@@ -50,6 +50,12 @@ def test_the_moon_makes_it_night() -> None:
     assert drawing.render(moonlit, 96, 96).mean() < 0.9 * day
 
 
+@pytest.mark.parametrize("relation", ["left", "right", "behind", "beside"])
+def test_the_moon_is_outside_in_any_relation(relation: str) -> None:
+    moon = Placement.of(placed(replace(room("bedroom", "moon", "bed"), relation=relation), "moon"))
+    assert moon.foot < 0.5 * 1024
+
+
 @pytest.mark.parametrize("setting", ["room", "living room", "shelf"])
 def test_butterflies_fly_indoors(setting: str) -> None:
     butterfly, cat = (

@@ -149,3 +149,13 @@ def test_riders_on_a_beach_are_on_the_ground() -> None:
     sea = replace(pair("riding", "man", "horse"), kind="mixed", time="day", terrain="sea")
     assert dressing.dressed(sea).objects[0].place == "w"
     assert dressing.dressed(replace(sea, terrain="beach")).objects[0].place == "g"
+
+
+@pytest.mark.parametrize("terrain", ["hills", "sea"])
+def test_who_rides_a_broom_flies(terrain: str) -> None:
+    """On a broom in the air; with a broom in the hand on the ground."""
+    places = {}
+    for relation in ("riding", "on", "holding"):
+        scene = replace(pair(relation, "sorceress", "broom"), kind="mixed", time="day")
+        places[relation] = dressing.dressed(replace(scene, terrain=terrain)).objects[0].place
+    assert places["riding"] == places["on"] == "s" != places["holding"]

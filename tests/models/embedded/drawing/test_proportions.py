@@ -88,3 +88,14 @@ def test_what_is_above_a_house_in_a_landscape_flies() -> None:
     scene = Scene("mixed", 1024, 1024, 2, 0, "day", "clear", "meadow", relation="above")
     bird, house = paint(replace(scene, objects=(thing("bird"), thing("house")))).objects
     assert Placement.of(bird).foot < Placement.of(house).top
+
+
+@pytest.mark.parametrize("shape", drawing.SHAPES)
+def test_a_castle_alone_is_larger_than_a_mouse_alone(shape: tuple[int, int]) -> None:
+    """Beside the trees of a landscape, unless a stature is stated."""
+    scene = Scene("mixed", *shape, 2, 0, "day", "clear", "hills")
+    castle, mouse, tiny = (
+        heights(replace(scene, objects=(item,)))[item.name]
+        for item in (thing("castle"), thing("mouse"), thing("castle", "tiny"))
+    )
+    assert SEEN < mouse < 0.75 * castle and tiny < castle

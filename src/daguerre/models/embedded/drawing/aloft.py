@@ -16,7 +16,7 @@ from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 NIGHTLY = ("moon", "star", "comet", "planet")  # parts of names of what the night shows
 NEARBY = ("earth", "fire", "water drop", "splash", "wave", "sparkles")  # not of the sky
 SURFACES = ("table", "shelf")  # settings
-SIDED = ("left", "right", "on", "under", "front", "behind", "in")  # relations that fix a place
+JOINING = ("on", "under", "in")  # relations that leave an object of the sky in the room
 
 
 def is_celestial(item: SceneObject) -> bool:
@@ -27,7 +27,7 @@ def is_celestial(item: SceneObject) -> bool:
 
 def outside(scene: Scene) -> tuple[SceneObject, ...]:
     """The objects of a room that are outside its window."""
-    if scene.relation in SIDED or scene.setting in SURFACES:
+    if scene.relation in JOINING or scene.setting in SURFACES:
         return ()
     return tuple(filter(is_celestial, scene.objects))
 

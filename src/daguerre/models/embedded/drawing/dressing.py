@@ -56,7 +56,8 @@ def dressed(scene: Scene) -> Scene:
     relation = scene.relation
     if is_joint:
         both = joined(scene.relation, items[0], items[1])
-        items[:2] = [replace(both, place="w") if scene.terrain in AT_SEA else both]
+        floats = scene.terrain in AT_SEA and both.place != "s"
+        items[:2] = [replace(both, place="w") if floats else both]
         relation = "and" if len(items) > 1 else ""
     elif relation in ("holding", "riding") and len(items) > 1:
         relation = "beside"

@@ -216,9 +216,10 @@ def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) 
 
     Objects that touch or hide each other are one group.
     """
-    if scene.relation in TOUCHING and len(scene.objects) > 1:
-        return fitted_together(related(c, scene), width, height * 1.1, c.w / 2, foot)
     order = list(inside(scene))
+    if scene.relation in TOUCHING and len(order) > 1:
+        group = related(c, replace(scene, objects=tuple(order)))
+        return fitted_together(group, width, height * 1.1, c.w / 2, foot)
     if scene.relation == "right":
         order.reverse()
     if len(order) > 1:

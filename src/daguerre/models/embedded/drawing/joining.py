@@ -80,7 +80,7 @@ def joined(relation: str, first: SceneObject, second: SceneObject) -> JoinedObje
     """The two as one object, in the place of the lower one."""
     both = [Joined(item.name, *item.look, item.colour) for item in (first, second)]
     base = first if relation == "holding" else second
-    place = "s" if second.name == "broom" and first.place == "s" else base.place
+    place = "s" if second.name == "broom" and relation != "holding" else base.place
     size = min(1.1, max(first.size, second.size) * 1.25)
     return JoinedObject(
         base.name,

@@ -15,7 +15,7 @@ from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT, offset
 from daguerre.models.embedded.drawing.objects import Tint, bounds, feet, put
 from daguerre.models.embedded.drawing.palette import GLOWS, Palette
 from daguerre.models.embedded.drawing.placement import Placement, fitted, fitted_together
-from daguerre.models.embedded.drawing.proportions import proportions
+from daguerre.models.embedded.drawing.proportions import in_landscape, proportions
 from daguerre.models.embedded.drawing.relations import TOUCHING, related
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
@@ -55,7 +55,7 @@ def in_proportion(scene: Scene) -> tuple[SceneObject, ...]:
     """The objects with sizes in proportion to each other; what is above another one flies."""
     items = scene.objects
     if len(items) < 2:
-        return items
+        return tuple(map(in_landscape, items))
     largest = min(MOST, ENLARGED * max(item.size for item in items))
     found = [
         replace(item, size=max(LEAST, largest * share) * fitted(item, 1, 1).px)

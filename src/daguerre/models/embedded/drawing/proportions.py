@@ -6,6 +6,7 @@ Real proportions would make a mouse beside an elephant a dot, so they are damped
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from daguerre.models.embedded.drawing.scene import SceneObject
 from daguerre.models.embedded.drawing.sizes import metres
@@ -13,6 +14,8 @@ from daguerre.models.embedded.drawing.sizes import metres
 POWER = 0.45  # of real proportions
 LEAST = 0.12  # size beside the largest object, for each copy in the picture
 MOST_LEAST = 0.7
+USUAL, LONE_POWER = 1.5, 0.12  # metres of what keeps its size alone in a landscape
+SMALLER, LARGER = 0.75, 1.25
 SCALES = {"tiny": 0.26, "small": 0.4, "": 0.64, "big": 1.0, "giant": 1.3}  # by stature
 
 
@@ -31,6 +34,15 @@ def proportions(items: Sequence[SceneObject]) -> list[float]:
     ]
     least = min(MOST_LEAST, LEAST * sum(max(1, item.count) for item in items))
     return [max(least, size / max(scaled)) for size in scaled]
+
+
+def in_landscape(item: SceneObject) -> SceneObject:
+    """A lone object a little larger or smaller, by its real size beside that of trees."""
+    size = metres(item.name)
+    if size is None or item.stature or item.count > 1:
+        return item
+    factor = min(LARGER, max(SMALLER, (size / USUAL) ** LONE_POWER))
+    return replace(item, size=item.size * factor)
 
 
 def relative(item: SceneObject, other: SceneObject) -> float:
