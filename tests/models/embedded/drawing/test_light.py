@@ -14,7 +14,7 @@ from daguerre.models.embedded.drawing.colour import Rgb, hexa, rgb
 from daguerre.models.embedded.drawing.objects import INHABITED, LAMPLIGHT
 from daguerre.models.embedded.drawing.outdoors import LIGHTS
 from daguerre.models.embedded.drawing.palette import GREENS, PALETTES
-from daguerre.models.embedded.drawing.picture import paint
+from daguerre.models.embedded.drawing.picture import paint, render
 
 SCENE = Scene("mixed", 1024, 1024, 3, time="day", weather="clear", terrain="snowfield")
 
@@ -86,6 +86,15 @@ def test_water_has_rings_in_place_of_shadows() -> None:
     wet, dry = (paint(replace(SCENE, terrain=t, objects=(an("cow"),))) for t in ("lake", "meadow"))
     rings = [sum("<ellipse" in part and "stroke" in part for part in c.parts) for c in (wet, dry)]
     assert rings == [2, 0]
+
+
+@pytest.mark.parametrize("palette", range(len(PALETTES["sunset"])))
+def test_the_sea_mirrors_a_red_sky(palette: int) -> None:
+    """At sunset, the sea is red near the horizon, like the sky above it, and bluer in front."""
+    scene = Scene("landscape", 1024, 1024, 4, palette, "sunset", "clear", "sea")
+    far, near = (render(scene, 64, 64)[row].mean(axis=0) for row in (42, 62))
+    assert far[0] > 1.15 * far[1] and far[0] > far[2]
+    assert near[2] / near[0] > far[2] / far[0]
 
 
 def test_names_are_things() -> None:

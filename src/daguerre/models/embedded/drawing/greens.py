@@ -45,6 +45,7 @@ def _tree_line(c: Canvas, scene: Scene, p: Palette, y: float) -> None:
 
 
 def bench(c: Canvas, p: Palette, x: float, foot: float, s: float) -> None:
+    c.shade(x, foot, s * 0.5)
     wood, iron = hexa(p.lit(rgb("#a8703f"), 0.95)), hexa(p.lit(rgb("#3f4552"), 0.95))
     for k in (-0.42, 0.38):
         c.rect(x + s * k, foot - s * 0.48, s * 0.05, s * 0.48, iron)

@@ -64,13 +64,35 @@ def spikes(c: Canvas, line: Line, h: float, colour: Rgb) -> None:
     c.path("".join(d), hexa(colour))
 
 
+# Lobes of a round crown: offset, and radii, as shares of the tree's height.
+LOBES = (
+    (0.0, 0.56, 0.14, 0.14),
+    (0.0, 0.74, 0.19, 0.2),
+    (-0.16, 0.6, 0.15, 0.15),
+    (0.16, 0.6, 0.15, 0.15),
+)
+
+
 def round_tree(c: Canvas, x: float, y: float, h: float, leaf: Rgb, trunk: Rgb) -> None:
+    """A tree with a round crown of four lobes, darker on the side away from the light."""
     side = c.shaded_side(x)
     c.shade(x, y, h * 0.2)
-    c.rect(x - h * 0.035, y - h * 0.45, h * 0.07, h * 0.46, hexa(trunk))
-    c.oval(x, y - h * 0.66, h * 0.27, h * 0.32, hexa(leaf))
-    c.oval(x + side * h * 0.07, y - h * 0.62, h * 0.19, h * 0.26, hexa(mix(leaf, BLACK, 0.12)))
-    c.oval(x - side * h * 0.1, y - h * 0.76, h * 0.1, h * 0.12, hexa(mix(leaf, WHITE, 0.1)))
+    low, top = h * 0.036, h * 0.024
+    c.poly(
+        [
+            (x - low, y + h * 0.01),
+            (x - top, y - h * 0.5),
+            (x + top, y - h * 0.5),
+            (x + low, y + h * 0.01),
+        ],
+        hexa(trunk),
+    )
+    tones = ((0.0, 1.0, mix(leaf, BLACK, 0.14)), (0.022, 0.87, leaf))
+    for shift, k, tone in tones:
+        for dx, up, rx, ry in LOBES:
+            at = x + (dx - side * shift) * h, y - (up + shift) * h
+            c.oval(*at, rx * h * k, ry * h * k, hexa(tone))
+    c.oval(x - side * h * 0.09, y - h * 0.81, h * 0.07, h * 0.06, hexa(mix(leaf, WHITE, 0.14)))
 
 
 def palm(c: Canvas, x: float, y: float, h: float, leaf: Rgb, trunk: Rgb) -> None:

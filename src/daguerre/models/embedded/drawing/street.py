@@ -113,6 +113,8 @@ def lamp(c: Canvas, scene: Scene, p: Palette, x: float, foot: float, high: float
     if dark:
         c.glow(x, foot - high, high * 0.55, rgb("#ffd98a"), 0.7)
         c.glow(x, foot, high * 0.5, rgb("#ffd98a"), 0.35, 0.22)
+    else:
+        c.shade(x, foot, high * 0.1)
     c.rect(x - high * 0.016, foot - high * 0.94, high * 0.032, high * 0.94, iron)
     c.rect(x - high * 0.045, foot - high * 0.05, high * 0.09, high * 0.05, iron)
     glass = "#fff0b8" if dark else hexa(p.lit(rgb("#eef3f7"), 0.95))

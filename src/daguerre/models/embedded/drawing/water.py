@@ -18,6 +18,9 @@ def water(c: Canvas, scene: Scene, p: Palette, top: float, x: float) -> None:
     """Water from `top` down that mirrors the sky and the light at `x`."""
     deep = mix(p.lit(rgb("#1f6f9f"), 1.0), p.sky[0], 0.35)
     near = mix(p.sky[-1], p.lit(rgb("#4fb0c8"), 0.8), 0.5)
+    if scene.time in ("dawn", "sunset", "dusk"):  # blue would turn the sky's red to brown
+        near = mix(mix(p.sky[-2], p.sky[-3], 0.3), p.shade, 0.15)
+        deep = mix(deep, p.sky[0], 0.4)
     c.rect(-9, top, c.w + 18, c.h - top + 9, c.linear([(0, near, 1), (1, deep, 1)]))
     shine = hexa(mix(p.light, p.sky[-1], 0.3))
     for i in range(26):
