@@ -33,6 +33,11 @@ TABLE = SceneObject("table", ("drawn", "table"), "", "g", 1, 0.9, False)
 SMALL = replace(BALL, size=0.3)
 
 
+def an_object(name: str) -> SceneObject:
+    look = things.looks_in(things.BY_NAME[name], "thing")[0]
+    return SceneObject(name, look, "", "g", 1, 0.9, False)
+
+
 def drawn(kind: str, *items: SceneObject, relation: str = "") -> Iterator[list[Placement]]:
     """The positions of objects, in every shape, for several seeds."""
     for shape in drawing.SHAPES:
@@ -95,14 +100,26 @@ def test_under_is_below_the_top_of_a_cover(cover: SceneObject) -> None:
         assert ball.foot >= roof.foot and ball.top > roof.top + 0.3 * roof.height
 
 
+@pytest.mark.parametrize("other", [TABLE, replace(BALL, name="balloon"), an_object("house")])
 @pytest.mark.parametrize("relation", ["front", "behind"])
-def test_behind_is_partly_covered(relation: str) -> None:
-    """The nearer object is painted last and lower, and covers part of the other."""
-    for placements in drawn("pair", BALL, TABLE, relation=relation):
+def test_behind_is_partly_covered(relation: str, other: SceneObject) -> None:
+    """The nearer object is painted last and lower, and covers a part of the other, not most."""
+    for placements in drawn("pair", BALL, other, relation=relation):
         far, near = placements
-        assert near.item == (BALL if relation == "front" else TABLE)
-        assert near.foot > far.foot and near.top > far.top and not apart(near, far)
-        assert near.width * near.height < 0.9 * far.width * far.height
+        assert near.item == (BALL if relation == "front" else other)
+        assert near.foot > far.foot and not apart(near, far)
+        across = min(right(near), right(far)) - max(left(near), left(far))
+        down = min(near.foot, far.foot) - max(near.top, far.top)
+        assert across * down < 0.65 * far.width * far.height
+
+
+def test_what_is_in_front_keeps_its_proportion() -> None:
+    """People are nearly equally tall; a cat behind a house is smaller than the house."""
+    man, woman = an_object("man"), an_object("woman")
+    for far, near in drawn("pair", man, woman, relation="front"):
+        assert 0.85 * far.height < near.height < far.height
+    for far, near in drawn("pair", an_object("cat"), an_object("house"), relation="behind"):
+        assert far.item.name == "cat" and far.height < 0.6 * near.height
 
 
 @pytest.mark.parametrize("flanks", [(replace(TABLE, count=2),), (TABLE, BALLOON)])

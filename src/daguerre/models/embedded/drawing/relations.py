@@ -71,6 +71,8 @@ SEATS = {
     "bridge": 0.62,
 }
 NEARER = 1.3  # enlargement of what is in front of another object
+MUCH_LARGER = 1.25  # than what it is in front of
+MOST_NEARER = 0.92  # of the size of the farther one, which stays in view
 STAND_SHARE = 0.44  # width of a container, as a share of the width below it
 WIDE_SEATS = {"bridge": 0.36, "table": 0.5, "desk": 0.5, "house": 0.4, "bed": 0.5}
 # Objects to be under; below those of the second kind, the other object is at their foot.
@@ -198,17 +200,34 @@ def _sheltered(c: Canvas, scene: Scene) -> list[Placement]:
     return placements
 
 
+def _peeking(c: Canvas, near: SceneObject, far: SceneObject) -> list[Placement]:
+    """A smaller object at the side of a larger one that is in front of it."""
+    front = fitted(near, c.w * 0.7, c.h * 0.66)
+    side = 1.2 * front.longer_side / relative(near, far)
+    back = fitted(far, side, side)
+    x = c.r.choice((-1, 1)) * (front.width / 2 + 0.12 * back.width)
+    return [back.moved(x, 0), front.moved(0, 0.3 * back.height)]
+
+
 def _overlapping(c: Canvas, scene: Scene) -> list[Placement]:
     *nears, far = scene.objects if scene.relation == "front" else scene.objects[::-1]
     near = copies(nears)
+    if len(near) == 1 and relative(near[0], far) > MUCH_LARGER:
+        return _peeking(c, near[0], far)
     back = fitted(far, c.w * 0.7, c.h * 0.66)
     n = len(near)
-    side = c.w * 0.42 * (1.0 if n == 1 else 1.6 / n)
-    aside = c.r.choice((-1, 1)) * c.r.uniform(0.18, 0.32) * back.width * (1.0 if n == 1 else 0.3)
+    side = c.w * (0.6 if n == 1 else 0.42 * 1.6 / n)
+    fronts = []
+    for item in near:
+        most = min(MOST_NEARER, NEARER * relative(item, far)) * back.longer_side
+        high = min(c.h * 0.6, back.height * MOST_NEARER)
+        fronts.append(fitted(item, min(side, most), min(high, most)))
+    aside = c.r.uniform(0.18, 0.32) * back.width * (1.0 if n == 1 else 0.3)
+    if n == 1:  # half of the farther one is seen beside a wide one
+        aside = max(aside, fronts[0].width / 2 - 0.05 * back.width)
+    aside *= c.r.choice((-1, 1))
     drop = back.height * c.r.uniform(0.1, 0.18)
     placements = [back]
-    for i, item in enumerate(near):
-        most = NEARER * back.longer_side * relative(item, far)
-        front = fitted(item, min(side, most), min(c.h * 0.42, back.height * 0.66, most))
+    for i, front in enumerate(fronts):
         placements.append(front.moved(aside + offset(i, n, side), drop))
     return placements
