@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from daguerre.models.embedded.mentions import words_of
-from daguerre.models.embedded.style_phrases import excluded_styles, without_style_phrases
+from daguerre.models.embedded.mentions import find_mentions, words_of
+from daguerre.models.embedded.style_phrases import (
+    excluded_styles,
+    without_clauses,
+    without_style_phrases,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +43,23 @@ def test_phrases_are_left_out(prompt: str, kept: str) -> None:
 def test_later_eras_are_not_vintage(prompt: str, styles: set[str]) -> None:
     """Sepia fits older pictures only."""
     assert excluded_styles(prompt) == styles
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kept"),
+    [
+        ("a train that belongs to my uncle, 8k", "a train , 8k"),
+        ("a castle my grandmother loved", "a castle"),
+        ("a cat that no one saw", "a cat"),
+        ("a cloud that looks like a dog", "a cloud"),
+        ("a cat that holds a fish", "a cat that holds a fish"),
+        ("a cat that looks at a fish", "a cat that looks at a fish"),
+        ("a dog that was chasing a cat", "a dog that was chasing a cat"),
+        ("a boy and his dog", "a boy and his dog"),
+    ],
+)
+def test_clauses_are_left_out(prompt: str, kept: str) -> None:
+    """Whose an object is, and who knows it, is not shown; what it does is."""
+    words = words_of(prompt)
+    ends = [mention.end for mention in find_mentions(words)]
+    assert " ".join(without_clauses(words, ends)) == kept

@@ -36,6 +36,7 @@ from daguerre.models.embedded.relation_phrases import (
     ACTS,
     ANY,
     APART,
+    PLACES,
     Relations,
     has_relation,
     is_act,
@@ -43,7 +44,8 @@ from daguerre.models.embedded.relation_phrases import (
     relations,
 )
 from daguerre.models.embedded.stature_binding import bound_statures
-from daguerre.models.embedded.style_phrases import without_style_phrases
+from daguerre.models.embedded.style_phrases import without_clauses, without_style_phrases
+from daguerre.models.embedded.style_tags import tags_of, without_style_tags
 
 _OF = ("left", "right", "side")  # words before "of"
 # Names that, before a colour, are a part of it: "a cherry red car".
@@ -55,6 +57,19 @@ _SHADES = frozenset(
 _MORE = frozenset(
     "a an with without wearing holding carrying riding eating playing on near next beside behind"
     " under over above below between surrounded full some many several".split()
+)
+_PORTRAITS = frozenset("close closeup portrait face head".split())  # of an animal: another object
+# Words directly after the last object that do not lead to further ones.
+_AFTER = frozenset(
+    ", . ; : ! ? - | ( by in at from for as during that which seen viewed depicted rendered painted"
+    " drawn photographed illustrated imagined shot filmed made crafted".split()
+)
+# Last words of what describes the whole picture: "with dramatic lighting", "on a plain background".
+_LOOKS = frozenset(
+    "lighting light lights lit colors colours palette tones shadows shading contrast detail details"
+    " texture textures background backdrop style mood atmosphere vibe vibes feel feeling look"
+    " aesthetic composition angle perspective view lens bokeh blur focus grain finish effects"
+    " resolution quality lines outlines strokes brushwork masterpiece".split()
 )
 # Words before the first object: "a photo of", "draw me".
 _LEADS = frozenset(
@@ -88,7 +103,8 @@ NO_OBJECTS = BoundObjects()
 
 def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     """The objects that a prompt states; nothing is bound if one of them is excluded."""
-    words = without_style_phrases(words_of(prompt))
+    words = without_style_tags(without_style_phrases(words_of(prompt)))
+    words = without_clauses(words, [mention.end for mention in find_mentions(words)])
     found = _heads(words, list(find_mentions(words)))
     clothes = worn(words, found)
     absent = negated(words, found)
@@ -100,6 +116,8 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     counts = bound_counts(words, mentions)
     names, found_relations = _stated(words, _clothed(mentions, clothes))
     number = _max_number(words, mentions, names) if mentions == found else MAX_OBJECTS
+    if number == 1 and _is_certain(words, mentions[0]):
+        names = (mentions[0].names,)
     found_relations &= possible_relations(words, found)
     statures = bound_statures(words, mentions)
     return BoundObjects(names, found_relations, counts, statures, said, number)
@@ -125,11 +143,20 @@ def _max_number(
 ) -> int:
     """The number of objects, if only style follows them: "a cat, oil painting, 8k"."""
     rest = words[mentions[-1].end :] if mentions else []
-    is_alone = len(mentions) == 1 and _GROUPS.isdisjoint(words) and _is_first(words, mentions[0])
-    is_style = not rest or rest[0] in (",", ".", "!", "-", "by")
-    if not (is_alone or len(names) == len(mentions) > 1) or not is_style:
-        return MAX_OBJECTS
-    return len(mentions) if _MORE.isdisjoint(rest) else MAX_OBJECTS
+    is_known = len(names) == len(mentions) > 0 or (
+        len(mentions) == 1 and _GROUPS.isdisjoint(words) and _is_first(words, mentions[0])
+    )
+    tags = [rest[start:end] for start, end in tags_of(rest)]
+    is_style = not rest or rest[0] in _AFTER or tags[0][-1] in _LOOKS
+    adds_none = all(_MORE.isdisjoint(tag) or tag[-1] in _LOOKS for tag in tags if tag)
+    return len(mentions) if is_known and is_style and adds_none else MAX_OBJECTS
+
+
+def _is_certain(words: Sequence[str], mention: Mention) -> bool:
+    """True if a lone object with an article or a number is drawn whole, and is no landscape."""
+    is_determined = _start(words, mention, frozenset()) is not None
+    is_whole = is_complete(words, mention) and _PORTRAITS.isdisjoint(words)
+    return is_determined and is_whole and PLACES.isdisjoint(mention.names)
 
 
 def _is_shown(words: Sequence[str], mention: Mention) -> bool:

@@ -5,7 +5,7 @@ The picture does not show the objects that they name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from daguerre.models.embedded.mentions import words_of
 
@@ -13,7 +13,7 @@ _PHRASES = frozenset(
     ("shot on", "shot with", "filmed on", "filmed with", "taken with", "captured on")
     + ("captured with", "rendered in", "rendered with", "rendered by", "made in", "trending on")
     + ("featured on", "published in", "inspired by", "painted by", "drawn by", "photographed by")
-    + ("art by", "the style")
+    + ("art by", "the style", "the manner", "the spirit", "the tradition", "as seen", "seen on")
 )
 _ENDS = frozenset(",.;:!?")
 _MAX_WORDS = 12  # of a phrase
@@ -23,6 +23,12 @@ _MORE = frozenset(
 )
 
 
+# The first words of a clause about an object: "that belongs to my uncle", "my sister saw".
+_PRONOUNS = frozenset(
+    "i we he she they my our your his her their no everyone everybody someone".split()
+)
+_RELATIVES = ("that", "which", "who", "whom")
+_VERBS = frozenset("belongs belonged reminds looks feels comes came was were used once".split())
 # These eras are no sepia pictures: "retro 80s synthwave".
 _NOT_VINTAGE = frozenset("synthwave vaporwave outrun cyberpunk futuristic neon 80s 90s y2k".split())
 
@@ -43,6 +49,27 @@ def without_style_phrases(words: Sequence[str]) -> list[str]:
             end += 1
         start = end
     return kept
+
+
+def without_clauses(words: Sequence[str], ends: Collection[int]) -> list[str]:
+    """The words without each clause that follows the object before one of `ends` directly."""
+    kept: list[str] = []
+    start = 0
+    while start < len(words):
+        if start in ends and _is_clause(words, start):
+            start = next((i for i in range(start, len(words)) if words[i] in _ENDS), len(words))
+        else:
+            kept.append(words[start])
+            start += 1
+    return kept
+
+
+def _is_clause(words: Sequence[str], start: int) -> bool:
+    """True for "that I saw", "my sister loves" and "that looks like", but not for "that holds"."""
+    is_relative = words[start] in _RELATIVES
+    first, *after = (*words[start + is_relative :], "", "")
+    is_other = first in _VERBS and after[0] not in ("at", "in") and not after[0].endswith("ing")
+    return first in _PRONOUNS or (is_relative and is_other)
 
 
 def _end(words: Sequence[str], start: int) -> int:
