@@ -23,6 +23,7 @@ SEVERAL = "234567"
         ("three books", {"book": "3"}),
         ("a dog. 2 cats", {"dog": "1", "cat": "2"}),
         ("two cups of tea", {"tea": "2"}),
+        ("two women with curly hair", {"woman with curly hair": "2"}),
         ("a pair of red sneakers", {"shoe": "2"}),
         ("half a dozen eggs", {"egg": "6"}),
         ("two cats. The cats sleep.", {"cat": "2"}),

@@ -110,6 +110,7 @@ def test_inside(prompt: str, relations: frozenset[str]) -> None:
         ("a house on an orange background", ({"house"},)),
         ("a close-up of a tiger", ()),
         ("a mountain, 8k", ()),
+        ("the surface of the moon", ()),
         ("planets", ()),
         ("a dog with a zorbel", ()),
     ],
@@ -161,6 +162,8 @@ def test_uncertain(prompt: str) -> None:
         ("a cat without a hat", {"cat"}),
         ("a baby dragon in a brick house", {"dragon", "house"}),
         ("cats dogs", {"cat", "dog"}),
+        ("a fairy flies over the sea", {"fairy"}),
+        ("a robot sheep", {"sheep"}),
     ],
 )
 def test_words_that_are_no_names(prompt: str, said: set[str]) -> None:

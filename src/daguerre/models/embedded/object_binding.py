@@ -124,10 +124,17 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
 
 
 def _heads(words: Sequence[str], mentions: Sequence[Mention]) -> Sequence[Mention]:
-    """The mentions without those that describe the next one: "a baby dragon", "a brick house"."""
-    starts = {mention.start for mention in mentions}
-    phrases = {m: " ".join(words[m.start : m.end]) for m in mentions}
-    return [m for m in mentions if m.end not in starts or things.plural_meanings(phrases[m])]
+    """The mentions without those that describe the next one ("a baby dragon"), and without verbs.
+
+    In "a fairy flies", the second name is a verb: it would be a plural after a singular.
+    """
+    plural = {m for m in mentions if things.plural_meanings(" ".join(words[m.start : m.end]))}
+    left_out: set[Mention] = set()
+    for first, second in pairwise(mentions):
+        if first.end == second.start and first not in plural and first not in left_out:
+            is_verb = second in plural and words[second.end - 1].endswith("s")
+            left_out.add(second if is_verb else first)
+    return [mention for mention in mentions if mention not in left_out]
 
 
 def _clothed(mentions: Sequence[Mention], clothes: Mapping[Mention, Mention]) -> Sequence[Mention]:

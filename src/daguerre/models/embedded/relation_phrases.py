@@ -59,7 +59,7 @@ _RIDING = frozenset(
     for before in ((), ("who",))
 )
 # Objects whose name is also that of a landscape or a view.
-PLACES = frozenset(("window", "coral", "desert island", "wave", "earth")).union(
+PLACES = frozenset("window coral wave earth moon star sun".split() + ["desert island"]).union(
     name
     for terrain in ("", *TERRAINS)
     for word in (terrain, *SYNONYMS["terrain"].get(terrain, ()))
@@ -73,7 +73,7 @@ _PREPOSITIONS = ("from", "at", "with", "after", "towards", "toward")
 # Verbs whose object is worn, written, or a picture.
 _OTHER_VERBS = frozenset(
     "wearing including containing featuring showing depicting displaying resembling being looking"
-    " overlooking having saying reading during surrounding evening morning".split()
+    " overlooking having saying during surrounding evening morning bearing waving raising".split()
 )
 
 

@@ -220,13 +220,14 @@ def phrases(text: str) -> Iterator[str]:
 
 def _singulars(words: str) -> Iterator[str]:
     """Possible singulars of a plural: "cups of tea", "dogs"."""
-    head, of, rest = words.partition(" of ")
-    if of:
-        yield from (f"{singular} of {rest}" for singular in _singulars(head))
+    if joint := _JOINT.search(words):
+        rest = words[joint.start() :]
+        yield from (singular + rest for singular in _singulars(words[: joint.start()]))
     if words.endswith(_PLURALS):
         yield from (words.removesuffix(a) + b for a, b in _ENDINGS if words.endswith(a))
 
 
+_JOINT = re.compile(r" (?:of|with|without) ")
 _APART = re.compile(r"[,;.\n/|，、；。]|\b(?:and|or|nor)\b")
 _WORD = re.compile(r"[a-z0-9'-]+")
 _WEIGHT = re.compile(r":\s*\d+(?:\.\d+)?")  # as in "(dog:1.3)", the syntax of other tools
