@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 
@@ -73,6 +74,18 @@ def test_storage_table_matches_the_code() -> None:
         *(credentials.FILE_NAME, certificates.FILE_NAME, file_digests.FILE_NAME),
         *(artifact_cache.DIR_NAME, hub.DIR_NAME, catalog.FILE_NAME, control_socket.FILE_NAME),
     ]
+
+
+def test_table_has_the_modules_of_the_bundled_model() -> None:
+    """ARCHITECTURE.md names each module of `models/embedded`, and no others."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = text.partition("| modules of `models/embedded/` |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([^`]+)`", rows)) - {"drawing/"}
+    folder = ROOT / "src" / "daguerre" / "models" / "embedded"
+    modules = {path.stem for path in folder.rglob("*.py")} - {"__init__"}
+    listed = {m: [name for name in named if fnmatchcase(m, name)] for m in modules}
+    assert [m for m, names in listed.items() if not names] == []
+    assert named.difference(*listed.values()) == set()
 
 
 def test_make_targets_in_the_docs_exist() -> None:
