@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from daguerre.models.embedded.plurals import plural_word
+from daguerre.models.embedded.drawing.plurals import plural_word
 
 
 def _words(text: str) -> frozenset[str]:

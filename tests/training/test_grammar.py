@@ -7,7 +7,7 @@ import re
 import pytest
 
 from daguerre.models.embedded.drawing import things
-from daguerre.models.embedded.plurals import SAME
+from daguerre.models.embedded.drawing.plurals import SAME
 from training.grammar import (
     DEFINITE,
     MASS,

@@ -161,6 +161,7 @@ def test_uncertain(prompt: str) -> None:
         ("a road with no red cars", set()),
         ("a cat without a hat", {"cat"}),
         ("a baby dragon in a brick house", {"dragon", "house"}),
+        ("a deer statue, a starfish cookie", {"statue", "cookie"}),
         ("cats dogs", {"cat", "dog"}),
         ("a fairy flies over the sea", {"fairy"}),
         ("a robot sheep", {"sheep"}),

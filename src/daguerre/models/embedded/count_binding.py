@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.plurals import SAME
 from daguerre.models.embedded.mentions import Mention, is_adjective, is_complete, named_words
 
 Counts = frozenset[str]
@@ -74,7 +75,7 @@ def _counts(words: Sequence[str], mention: Mention, start: int, is_plural: bool)
     before = [*("", "", ""), *words[:start]][-3:]
     if not _UNITS.isdisjoint(words[start : mention.start]):
         return Counts()
-    is_same = words[mention.end - 1] in things.SAME_PLURAL
+    is_same = words[mention.end - 1] in SAME
     if is_plural and not (is_same and before[-1] in ARTICLES):
         return _number(before) or (Counts() if is_same else _SEVERAL)
     is_one = before[-1] in ARTICLES and not (is_same and before[-1] == "the")

@@ -11,12 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from daguerre.models.embedded.drawing import things
-from daguerre.models.embedded.mentions import plain, word_spans
-from daguerre.models.embedded.plurals import plural_word
+from daguerre.models.embedded.drawing.plurals import plural_word
+from daguerre.models.embedded.mentions import name_at, plain, word_spans
 
 TABLE = Path(__file__).with_name("kinds.txt")
 _VOWELS = "aeiou"
-# Kinds in the singular with the ending of a plural.
+# Kinds that end like plurals, and are one object: newlyweds are a couple.
 _SINGULAR = ("tops", "anas", "mercedes", "mars", "atlas", "holmes", "thermos", "binoculars") + (
     ("newlyweds", "teenagers", "classmates", "tourists", "flats", "wings", "nachos", "eggs")
 )
@@ -41,12 +41,13 @@ def with_known_names(prompt: str) -> str:
     kept = at = 0  # text before `kept` is in the pieces
     while at < len(words):
         length, name = _kind(words, at)
-        if name and length > (known := _known(words, at)):
+        known, _ = name_at(words, at)
+        if length > known:
             before = text[kept : spans[at][0]]
             pieces += [_with_article(before, name), name]
             kept = spans[at + length - 1][1]
         else:
-            length = max(1, known if name else _known(words, at))
+            length = max(1, known)
         at += length
     return "".join((*pieces, text[kept:])) if pieces else prompt
 
@@ -59,13 +60,6 @@ def _kind(words: Sequence[str], at: int) -> tuple[int, str]:
         if name:
             return length, name
     return 0, ""
-
-
-def _known(words: Sequence[str], at: int) -> int:
-    """The number of words of the longest name of an object at a position."""
-    longest = min(things.longest_name(words[at]), len(words) - at)
-    lengths = range(longest, 0, -1)
-    return next((n for n in lengths if things.meanings(" ".join(words[at : at + n]))), 0)
 
 
 def _with_article(before: str, name: str) -> str:
@@ -99,8 +93,4 @@ def _plural(noun: str) -> str:
 
 @lru_cache(maxsize=1)
 def _longest() -> dict[str, int]:
-    """First word of a kind -> the number of words of the longest one."""
-    found: dict[str, int] = {}
-    for first, *others in map(str.split, _objects()):
-        found[first] = max(found.get(first, 1), 1 + len(others))
-    return found
+    return things.longest_by_first_word(_objects())

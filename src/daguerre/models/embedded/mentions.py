@@ -58,14 +58,20 @@ def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
         if " ".join(words[start : start + 2]) in _OTHERS:
             start += 2
             continue
-        longest = things.longest_name(words[start])
-        lengths = range(min(longest, len(words) - start), 0, -1)
-        phrases = ((n, things.meanings(" ".join(words[start : start + n]))) for n in lengths)
-        length, names = next(((n, found) for n, found in phrases if found), (1, frozenset()))
-        end = start + length
+        length, names = name_at(words, start)
+        end = start + max(1, length)
         if names and not (length == 1 and _is_colour(words, start)):
             yield Mention(start, end, names)
         start = end
+
+
+def name_at(words: Sequence[str], start: int) -> tuple[int, frozenset[str]]:
+    """The number of words of the longest name at `start`, and its objects; 0 without one."""
+    longest = min(things.longest_name(words[start]), len(words) - start)
+    for length in range(longest, 0, -1):
+        if names := things.meanings(" ".join(words[start : start + length])):
+            return length, names
+    return 0, frozenset()
 
 
 def _is_colour(words: Sequence[str], i: int) -> bool:

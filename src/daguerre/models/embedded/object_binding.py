@@ -21,6 +21,7 @@ from daguerre.models.embedded.count_binding import (
     phrase_start,
 )
 from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.plurals import SAME
 from daguerre.models.embedded.fields import MAX_OBJECTS
 from daguerre.models.embedded.mentions import (
     SPELLINGS,
@@ -126,9 +127,11 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
 def _heads(words: Sequence[str], mentions: Sequence[Mention]) -> Sequence[Mention]:
     """The mentions without those that describe the next one ("a baby dragon"), and without verbs.
 
-    In "a fairy flies", the second name is a verb: it would be a plural after a singular.
+    In "a fairy flies", the second name is a verb: it would be a plural after a singular. A word
+    with equal singular and plural describes ("a deer statue").
     """
     plural = {m for m in mentions if things.plural_meanings(" ".join(words[m.start : m.end]))}
+    plural -= {m for m in mentions if words[m.end - 1] in SAME}
     left_out: set[Mention] = set()
     for first, second in pairwise(mentions):
         if first.end == second.start and first not in plural and first not in left_out:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from daguerre.models.embedded.drawing.things import named
+from daguerre.models.embedded.drawing.plurals import plural_word
+from daguerre.models.embedded.drawing.things import THINGS, meanings, named, plural_meanings
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,18 @@ def test_named(text: str, included: set[str], excluded: set[str]) -> None:
     """Names, synonyms, plurals and more specific names are found."""
     found = named(text)
     assert included <= found and not excluded & found
+
+
+def test_every_plural_is_read() -> None:
+    """Each name has a plural that means the same; "feet" are no foot ("six feet tall")."""
+    unread = []
+    for thing in THINGS:
+        for name in (thing.name, *thing.synonyms):
+            before, space, last = name.replace("-", " ").rpartition(" ")
+            plural = before + space + plural_word(last)
+            is_read = thing.name in plural_meanings(plural) and thing.name in meanings(plural)
+            unread += [] if is_read else [plural]
+    assert unread == ["feet"]
 
 
 def test_long_text() -> None:

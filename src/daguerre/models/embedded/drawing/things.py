@@ -6,7 +6,7 @@ A look is a pair of art set and icon; the set "drawn" holds daguerre's own drawi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from daguerre.models.embedded.drawing import animals, art, figures
+from daguerre.models.embedded.drawing.plurals import IRREGULAR, SAME
 from daguerre.models.embedded.drawing.svg import symbols
 
 # Popular things; they occur more often in training.
@@ -176,7 +177,7 @@ def exact_meanings(phrase: str) -> frozenset[str]:
 def plural_meanings(phrase: str) -> frozenset[str]:
     """The things of which a phrase is the plural."""
     forms = [form for form in _singulars(phrase) if form != phrase]
-    if phrase.rpartition(" ")[2] in SAME_PLURAL:
+    if phrase.rpartition(" ")[2] in SAME:
         forms.append(phrase)
     return frozenset(name for form in forms for name in _unhyphenated().get(form, ()))
 
@@ -198,8 +199,13 @@ def longest_name(first: str) -> int:
 
 @lru_cache(maxsize=1)
 def _longest_names() -> dict[str, int]:
+    return longest_by_first_word(_unhyphenated())
+
+
+def longest_by_first_word(phrases: Iterable[str]) -> dict[str, int]:
+    """First word of a phrase -> the number of words of the longest phrase with it."""
     found: dict[str, int] = {}
-    for first, *others in map(str.split, _unhyphenated()):
+    for first, *others in map(str.split, phrases):
         found[first] = max(found.get(first, 1), 1 + len(others))
     return found
 
@@ -233,10 +239,7 @@ _WORD = re.compile(r"[a-z0-9'-]+")
 _WEIGHT = re.compile(r":\s*\d+(?:\.\d+)?")  # as in "(dog:1.3)", the syntax of other tools
 _BEFORE = re.compile(r"^(?:(?:no|not|without|any|some|a|an|the)\s+)+")
 _ENDINGS = (
-    *(("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe")),
-    *(("men", "man"), ("people", "person"), ("children", "child"), ("mice", "mouse")),
-    *(("geese", "goose"), ("oxen", "ox"), ("cacti", "cactus"), ("teeth", "tooth")),
+    *(("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"), ("men", "man")),
+    *((plural, noun) for noun, plural in IRREGULAR.items() if noun != "foot"),  # "six feet tall"
 )
 _PLURALS = tuple({plural for plural, _ in _ENDINGS})
-# Nouns with equal singular and plural.
-SAME_PLURAL = frozenset("fish sheep deer moose bison squid shrimp jellyfish aircraft".split())

@@ -1,8 +1,7 @@
-"""Plurals of English nouns, for those of the table of things and of the kinds of objects."""
+"""Plurals of English nouns: those of the table of things and of the kinds of objects."""
 
 from __future__ import annotations
 
-# Irregular plurals; nouns with equal singular and plural are below.
 IRREGULAR = {
     "person": "people",
     "child": "children",
@@ -18,6 +17,7 @@ IRREGULAR = {
     "monarch": "monarchs",
 } | {word: word[:-1] + "ves" for word in ("leaf", "elf", "wolf", "loaf", "scarf", "sheaf")}
 IRREGULAR |= {"knife": "knives", "bookshelf": "bookshelves", "shelf": "shelves"}
+# Nouns with equal singular and plural.
 SAME = frozenset(
     "fish jellyfish pufferfish blowfish angelfish starfish sheep deer reindeer moose elk bison "
     "buffalo squid shrimp aircraft dice crossbones thread dango gyoza jiaozi senbei onigiri "
