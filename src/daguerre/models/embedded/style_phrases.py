@@ -15,6 +15,11 @@ _PHRASES = frozenset(
     + ("featured on", "published in", "inspired by", "painted by", "drawn by", "photographed by")
     + ("art by", "the style", "the manner", "the spirit", "the tradition", "as seen", "seen on")
 )
+_PUBLISHED = frozenset(
+    "featured published exhibited commissioned designed created produced scanned submitted posted"
+    " shared photographed illustrated sketched".split()
+)
+_PREPOSITIONS = ("in", "on", "at", "by", "for", "from", "to")
 _ENDS = frozenset(",.;:!?")
 _MAX_WORDS = 12  # of a phrase
 # More of the picture may follow these; then the end of the phrase is unknown.
@@ -75,7 +80,9 @@ def _is_clause(words: Sequence[str], start: int) -> bool:
 def _end(words: Sequence[str], start: int) -> int:
     """The end of the phrase at `start`, or `start` if there is none."""
     first = start + 1 if words[start] == "in" else start
-    if " ".join(words[first : first + 2]) not in _PHRASES:
+    verb, preposition = (*words[first : first + 2], "", "")[:2]
+    is_published = verb in _PUBLISHED and preposition in _PREPOSITIONS
+    if not is_published and f"{verb} {preposition}" not in _PHRASES:
         return start
     end = first + 2
     while end < len(words) and words[end] not in _ENDS:
