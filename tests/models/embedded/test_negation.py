@@ -45,6 +45,7 @@ def test_negated(prompt: str, expected: list[str]) -> None:
         ("a city at night, without a moon.", "a city at night.", "moon"),
         ("A red Cat", "A red Cat", ""),
         ("not a cat", "not a cat", "cat"),
+        ("No cats, no dogs!", "No cats, no dogs!", "cats, dogs"),
         ("", "", ""),
     ],
 )

@@ -207,6 +207,8 @@ def test_no_object_is_bound_that_the_negative_prompt_excludes() -> None:
         ("a dog that belongs to my uncle", 1),
         ("a dog seen from afar", 1),
         ("a dog, a painter", 2),
+        ("(a cat)", MAX_OBJECTS),
+        ("[[ a cat ]]/", MAX_OBJECTS),
     ],
 )
 def test_numbers_of_objects(prompt: str, number: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from daguerre.models.embedded.mentions import words_of
@@ -20,6 +22,7 @@ from daguerre.models.embedded.plain_text import plain_text
         ("a café and a piñata", "a cafe and a pinata"),
         ("a\u200b cat\u00a0and a \ufb01sh\ufe0f…", "a cat and a fish..."),
         ("\ufdfa", "صلى "),
+        ("ŉ ſıgn ｢a｣ ‴", "'n sign \"a\" '''"),
         ("한국 猫 🌈", "한국 猫 🌈"),
         ("a cat, 4k", "a cat, 4k"),
         ("", ""),
@@ -29,6 +32,14 @@ def test_plain_characters(typed: str, plain: str) -> None:
     """Marks, dashes, accents and wide letters become ASCII; other scripts and emoji stay."""
     assert plain_text(typed) == plain
     assert plain_text(plain) == plain
+
+
+def test_all_characters_become_plain_at_once() -> None:
+    """The plain form of a plain form is the same."""
+    chars = map(chr, range(0x110000))
+    plain = [plain_text(char) for char in chars if unicodedata.decomposition(char)]
+    assert len(plain) > 5_000
+    assert [text for text in plain if plain_text(text) != text] == []
 
 
 @pytest.mark.parametrize(

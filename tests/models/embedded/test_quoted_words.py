@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from daguerre.models.embedded.drawing.scene import LETTERINGS
@@ -128,3 +130,15 @@ def test_hostile_prompts() -> None:
     assert quoted_words(f'a sign that says{" " * 9000}"').words == ""
     for text in ("'a ", "‘a ", "“", "'", '" ', "a 'b c ", "A'"):
         assert quoted_words((text * 9000)[:9000]).words == ""
+
+
+@pytest.mark.parametrize("sign", ["ſign", "sİgn", "sıgn", "SIGN", "si\u200bgn", "s\u0131gn"])
+def test_surfaces_in_other_letters(sign: str) -> None:
+    """Letters that are equal without regard to case, and invisible characters."""
+    found = quoted_words(f'a blue {sign} that says "OPEN"')
+    assert (found.words, found.surface, found.colour) == ("OPEN", "sign", "blue")
+
+
+def test_composed_and_decomposed_letters_are_equal() -> None:
+    prompt = 'a café called "Été"'
+    assert quoted_words(unicodedata.normalize("NFD", prompt)) == quoted_words(prompt)

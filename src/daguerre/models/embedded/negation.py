@@ -50,7 +50,7 @@ def affirmed(prompt: str) -> Affirmed:
     text, spans = plain(prompt), word_spans(plain(prompt))
     for mention, start in reversed(absent.items()):
         text = text[: spans[start][0]] + text[spans[mention.end - 1][1] :]
-    return Affirmed(text if words_of(text) else prompt, names)
+    return Affirmed(text if any(map(str.isalnum, text)) else prompt, names)
 
 
 def negated(words: Sequence[str], mentions: Sequence[Mention]) -> frozenset[Mention]:

@@ -157,7 +157,7 @@ def _max_number(
         len(mentions) == 1 and _GROUPS.isdisjoint(words) and _is_first(words, mentions[0])
     )
     tags = [rest[start:end] for start, end in tags_of(rest)]
-    is_style = not rest or rest[0] in _AFTER or tags[0][-1] in _LOOKS
+    is_style = not rest or rest[0] in _AFTER or not _LOOKS.isdisjoint(tags[0][-1:])
     adds_none = all(_MORE.isdisjoint(tag) or tag[-1] in _LOOKS for tag in tags if tag)
     return len(mentions) if is_known and is_style and adds_none else MAX_OBJECTS
 

@@ -14,6 +14,7 @@ _PLAIN = {
         ("—―", " - "),
         ("、", ","),
         ("。", "."),
+        ("ı", "i"),
     )
     for char in chars
 }
@@ -28,4 +29,12 @@ def plain_text(text: str) -> str:
         return text
     forms = (unicodedata.normalize("NFKD", char)[:_MAX_EXPANSION] for char in text)
     kept = (char for form in forms for char in form if unicodedata.category(char) not in _LEFT_OUT)
-    return unicodedata.normalize("NFC", "".join(kept))
+    return unicodedata.normalize("NFC", "".join(kept).translate(_PLAIN))
+
+
+def composed_text(text: str) -> str:
+    """The text with one character for a letter and its accents, and without invisible ones."""
+    if text.isascii():
+        return text
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(char for char in composed if unicodedata.category(char) != "Cf")

@@ -14,6 +14,7 @@ from itertools import islice
 
 from daguerre.models.embedded.drawing.letters import writable
 from daguerre.models.embedded.mentions import SPELLINGS
+from daguerre.models.embedded.plain_text import composed_text, plain_text
 
 MAX_CHARACTERS = 80
 PLACEHOLDER = '"words"'
@@ -169,6 +170,7 @@ class QuotedWords:
 
 def quoted_words(prompt: str) -> QuotedWords:
     """The words to draw, and the prompt without them."""
+    prompt = composed_text(prompt)
     spans = [
         (found.start(), found.end(), next(group for group in found.groups() if group))
         for found in islice(_QUOTED.finditer(prompt), _MAX_QUOTED)
@@ -187,7 +189,7 @@ def quoted_words(prompt: str) -> QuotedWords:
         return QuotedWords(words, text, others, "bubble" if is_spoken else _USUAL)
     found, colour = noun
     others = _TEXT.sub("words", _edited(prompt, [*edits, (*found.span(), "surface")]))
-    surface = _SURFACES[found[0].lower()]
+    surface = _SURFACES[plain_text(found[0]).lower()]  # "ſ" matches "s" without regard to case
     return QuotedWords(words, _edited(prompt, edits), others, surface, colour)
 
 
