@@ -11,9 +11,9 @@ import pytest
 from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import Rgb, hexa, rgb
-from daguerre.models.embedded.drawing.objects import INHABITED, LAMPLIGHT
+from daguerre.models.embedded.drawing.objects import INHABITED
 from daguerre.models.embedded.drawing.outdoors import LIGHTS
-from daguerre.models.embedded.drawing.palette import GREENS, PALETTES
+from daguerre.models.embedded.drawing.palette import GREENS, LAMPLIGHT, PALETTES
 from daguerre.models.embedded.drawing.picture import paint, render
 
 SCENE = Scene("mixed", 1024, 1024, 3, time="day", weather="clear", terrain="snowfield")

@@ -10,10 +10,11 @@ import math
 import random
 from dataclasses import dataclass
 
-from daguerre.models.embedded.drawing.colour import Rgb, hexa
+from daguerre.models.embedded.drawing.colour import SHADOW, Rgb, hexa, rgb
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 Point = tuple[float, float]
+Stop = tuple[float, Rgb, float]  # of a gradient: offset, colour, opacity
 
 
 @dataclass(frozen=True)
@@ -51,28 +52,28 @@ class Canvas:
         """The identifier of the next definition."""
         return f"d{len(self.defs)}"
 
-    def linear(self, stops: list[tuple[float, Rgb, float]]) -> str:
-        """The fill value of a vertical gradient; stops are (offset, colour, opacity)."""
+    def linear(self, stops: list[Stop]) -> str:
+        """The fill value of a vertical gradient."""
         name = self.new_id()
-        inner = "".join(
-            f'<stop offset="{o:.3f}" stop-color="{hexa(c)}" stop-opacity="{a:.3f}"/>'
-            for o, c, a in stops
+        self.defs.append(
+            f'<linearGradient id="{name}" x2="0" y2="1">{_stops(stops)}</linearGradient>'
         )
-        self.defs.append(f'<linearGradient id="{name}" x2="0" y2="1">{inner}</linearGradient>')
+        return f"url(#{name})"
+
+    def radial(self, stops: list[Stop]) -> str:
+        """The fill value of a gradient from the middle outwards."""
+        name = self.new_id()
+        self.defs.append(f'<radialGradient id="{name}">{_stops(stops)}</radialGradient>')
         return f"url(#{name})"
 
     def glow(
         self, x: float, y: float, r: float, colour: Rgb, alpha: float, flat: float = 1
     ) -> None:
         """A soft round light that fades to nothing at radius r."""
-        name = self.new_id()
-        inner = "".join(
-            f'<stop offset="{o}" stop-color="{hexa(colour)}" stop-opacity="{alpha * k:.3f}"/>'
-            for o, k in ((0, 1), (0.3, 0.62), (0.6, 0.28), (0.86, 0.07), (1, 0))
-        )
-        self.defs.append(f'<radialGradient id="{name}">{inner}</radialGradient>')
+        shares = ((0, 1), (0.3, 0.62), (0.6, 0.28), (0.86, 0.07), (1, 0))
+        fill = self.radial([(at, colour, alpha * share) for at, share in shares])
         r *= 0.84  # farther, nothing would be visible
-        self.oval(x, y, r, r * flat, f"url(#{name})")
+        self.oval(x, y, r, r * flat, fill)
 
     def rect(self, x: float, y: float, w: float, h: float, fill: str, extra: str = "") -> None:
         self.raw(
@@ -104,21 +105,11 @@ class Canvas:
     def shade(self, x: float, y: float, half: float) -> None:
         """The soft shadow on the ground of what is `half` to each side of (x, y)."""
         if not self._shadow:
-            self._shadow = f"url(#{self.new_id()})"
-            stops = "".join(
-                f'<stop offset="{o}" stop-color="#101428" stop-opacity="{a}"/>'
-                for o, a in ((0.45, 0.34), (1, 0))
-            )
-            self.defs.append(f'<radialGradient id="{self._shadow[5:-1]}">{stops}</radialGradient>')
+            self._shadow = self.radial([(0.45, rgb(SHADOW), 0.34), (1, rgb(SHADOW), 0)])
         away = self.away(x)
         longer = abs(away) * (1.5 if self.is_light_low else 0.5)
-        self.oval(
-            x + math.copysign(longer * half, away),
-            y,
-            half * (1.1 + longer),
-            half * 0.17,
-            self._shadow,
-        )
+        middle = x + math.copysign(longer * half, away)
+        self.oval(middle, y, half * (1.1 + longer), half * 0.17, self._shadow)
 
     def fade(self, y0: float, y1: float, colour: Rgb, a0: float, a1: float) -> None:
         """A band whose opacity changes from a0 at its top to a1 at its bottom."""
@@ -157,3 +148,10 @@ class Canvas:
             f'viewBox="0 0 {self.w:.0f} {self.h:.0f}" preserveAspectRatio="none">'
             f"<defs>{''.join(self.defs)}</defs>{body}</svg>"
         )
+
+
+def _stops(stops: list[Stop]) -> str:
+    return "".join(
+        f'<stop offset="{at:.3f}" stop-color="{hexa(colour)}" stop-opacity="{opacity:.3f}"/>'
+        for at, colour, opacity in stops
+    )

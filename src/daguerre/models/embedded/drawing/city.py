@@ -6,7 +6,14 @@ from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, hexa, mix, rgb
 from daguerre.models.embedded.drawing.line import height_at, waves
 from daguerre.models.embedded.drawing.mountains import ridges
-from daguerre.models.embedded.drawing.palette import SNOW, Palette, field, needles, snowed
+from daguerre.models.embedded.drawing.palette import (
+    LAMPLIGHT,
+    SNOW,
+    Palette,
+    field,
+    needles,
+    snowed,
+)
 from daguerre.models.embedded.drawing.plants import pine
 from daguerre.models.embedded.drawing.scene import RAINY, Scene
 
@@ -42,7 +49,7 @@ def cottage(c: Canvas, x: float, y: float, s: float, p: Palette, scene: Scene) -
     tiles = rgb(c.r.choice(("#c8503f", "#a8453f", "#5f6f9f", "#8a5a44")))
     roof, brick, door = (p.lit(mix(tiles, BLACK, k), 0.9) for k in (0.0, 0.2, 0.35))
     dark = scene.is_dark
-    pane = "#ffd873" if dark else hexa(p.lit(rgb("#8fc3dd"), 0.9))
+    pane = hexa(LAMPLIGHT if dark else p.lit(rgb("#8fc3dd"), 0.9))
     c.rect(x + s * 0.22, y - s * 1.16, s * 0.13, s * 0.4, hexa(brick))
     c.rect(x - s * 0.5, y - s * 0.62, s, s * 0.64, hexa(wall))
     c.poly([(x - s * 0.62, y - s * 0.6), (x, y - s * 1.2), (x + s * 0.62, y - s * 0.6)], hexa(roof))
@@ -56,7 +63,7 @@ def cottage(c: Canvas, x: float, y: float, s: float, p: Palette, scene: Scene) -
             snow,
         )
     if dark:
-        c.glow(x - s * 0.22, y - s * 0.32, s * 0.5, rgb("#ffd873"), 0.5)
+        c.glow(x - s * 0.22, y - s * 0.32, s * 0.5, LAMPLIGHT, 0.5)
     c.rect(x - s * 0.34, y - s * 0.44, s * 0.24, s * 0.22, pane)
     c.rect(x + s * 0.1, y - s * 0.42, s * 0.22, s * 0.44, hexa(door))
 
@@ -118,5 +125,5 @@ def windows(
                     f"M{x + gap + col * cell:.1f} {y + cell * (0.7 + 1.5 * row):.1f}"
                     f"h{cell - gap:.1f}v{cell * 0.75:.1f}h{gap - cell:.1f}z"
                 )
-    colour = c.r.choice(("#ffd873", "#ffe6a0", "#ffc65c")) if dark else pane
+    colour = c.r.choice((hexa(LAMPLIGHT), "#ffe6a0", "#ffc65c")) if dark else pane
     c.path("".join(lit), colour, "" if dark else 'opacity="0.7"')

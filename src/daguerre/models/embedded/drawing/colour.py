@@ -35,6 +35,7 @@ def tinted(colour: Rgb, light: Rgb, amount: float) -> Rgb:
 
 WHITE: Rgb = (1.0, 1.0, 1.0)
 BLACK: Rgb = (0.0, 0.0, 0.0)
+SHADOW = "#101428"
 
 
 def shade(colour: str, amount: float) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from daguerre.models.embedded.drawing.aloft import draw_aloft, outside
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
+from daguerre.models.embedded.drawing.colour import BLACK, SHADOW, WHITE, Rgb, hexa, mix, rgb
 from daguerre.models.embedded.drawing.scene import Scene
 
 WOODS = ("#c98f5a", "#b57a4a", "#d9a871", "#9c6b45", "#e0bd8f")
@@ -207,7 +207,7 @@ def table(c: Canvas, x: float, top: float, w: float, foot: float) -> None:
             foot - top,
             hexa(mix(tone, BLACK, 0.28)),
         )
-    c.oval(x, foot, w * 0.5, c.s * 0.015, "#101428", 'opacity="0.18"')
+    c.oval(x, foot, w * 0.5, c.s * 0.015, SHADOW, 'opacity="0.18"')
     c.rect(x - w / 2, top, w, thick, hexa(mix(tone, WHITE, 0.08)), rounded(thick * 0.3))
 
 

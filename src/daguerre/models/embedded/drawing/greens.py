@@ -5,7 +5,7 @@ from __future__ import annotations
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, hexa, mix, rgb
 from daguerre.models.embedded.drawing.line import Line, height_at, waves, winding
-from daguerre.models.embedded.drawing.palette import Palette, field, leaves, snowed
+from daguerre.models.embedded.drawing.palette import LAMPLIGHT, Palette, field, leaves, snowed
 from daguerre.models.embedded.drawing.plants import blooms, round_tree
 from daguerre.models.embedded.drawing.scene import Scene
 from daguerre.models.embedded.drawing.street import lamp
@@ -164,7 +164,7 @@ def barn(c: Canvas, scene: Scene, p: Palette, x: float, foot: float, s: float) -
     )
     line = f'stroke="{hexa(roof)}" stroke-width="{s * 0.07:.1f}" stroke-linejoin="round"'
     c.path(edge, "none", line)
-    pane = "#ffd873" if scene.is_dark else hexa(mix(red, BLACK, 0.45))
+    pane = hexa(LAMPLIGHT if scene.is_dark else mix(red, BLACK, 0.45))
     c.rect(
         x - s * 0.09,
         foot - s * 0.72,

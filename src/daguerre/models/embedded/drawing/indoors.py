@@ -12,7 +12,7 @@ from dataclasses import replace
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.aloft import at_its_hour, draw_aloft, inside, outside, raised
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
+from daguerre.models.embedded.drawing.colour import BLACK, SHADOW, WHITE, Rgb, hexa, mix, rgb
 from daguerre.models.embedded.drawing.floors import boards, rug, skirting
 from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.furniture import cloth, small_window, wood
@@ -31,10 +31,8 @@ FAINT = 'opacity="0.7"'
 STANDING = frozenset(
     "sofa,bed,chair,table,desk,floor lamp,bookshelf,wardrobe,dresser,bench,refrigerator,stove,"
     "washing machine,toilet,shower,bathtub,shopping cart,mirror,door,guitar,harp,violin,drum,"
-    "bicycle,suitcase,backpack,umbrella,telescope,balloon,christmas tree,robot,piano,skateboard,"
-    "wheelchair,sewing machine,vacuum cleaner,broom,statue,gift,package,television,barrel".split(
-        ","
-    )
+    "bicycle,suitcase,backpack,umbrella,telescope,balloon,christmas tree,robot,skateboard,"
+    "wheelchair,vacuum cleaner,broom,statue,gift,package,television,barrel".split(",")
 )
 
 
@@ -207,7 +205,7 @@ def _line_up(
             placement.shade(c, SOFT)
         elif placement.lies:
             x, wide = feet(placement.item, placement.corner[0] + placement.px / 2, placement.px)
-            c.oval(x, foot, wide * 0.55, c.s * 0.008, "#101428", 'opacity="0.25"')
+            c.oval(x, foot, wide * 0.55, c.s * 0.008, SHADOW, 'opacity="0.25"')
         placement.draw(c)
 
 

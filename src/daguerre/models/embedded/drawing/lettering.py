@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from daguerre.models.embedded.drawing import art, figures, things
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.colour import BLACK, Rgb, hexa, mix, rgb, tinted
+from daguerre.models.embedded.drawing.colour import BLACK, SHADOW, Rgb, hexa, mix, rgb, tinted
 from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.lettered_things import book, cake, mug, shirt, storefront
 from daguerre.models.embedded.drawing.palette import Palette, palette_of
@@ -94,7 +94,7 @@ def posts(c: Canvas, scene: Scene, box: Box, foot: float) -> None:
     colour = STEEL if scene.lettering in ("billboard", "neon", "screen") else POST
     for share in (0.5,) if box.w < 1.9 * box.h and scene.lettering == "sign" else (0.18, 0.82):
         x = box.x + share * box.w
-        c.oval(x, foot, wide * 1.6, wide * 0.5, "#101428", 'opacity="0.22"')
+        c.oval(x, foot, wide * 1.6, wide * 0.5, SHADOW, 'opacity="0.22"')
         c.rect(x - wide / 2, box.low - 2, wide, foot - box.low + 2, hexa(colour))
         c.rect(
             x + wide * 0.18,
@@ -202,7 +202,7 @@ def _stand_outdoors(c: Canvas, scene: Scene) -> None:
     elif hangs:
         posts(c, scene, box, foot)
     else:
-        c.oval(box.middle, foot - 2, box.w * 0.54, box.w * 0.05, "#101428", 'opacity="0.22"')
+        c.oval(box.middle, foot - 2, box.w * 0.54, box.w * 0.05, SHADOW, 'opacity="0.22"')
     words_on(c, scene, box)
 
 

@@ -11,18 +11,17 @@ from typing import NamedTuple
 
 from daguerre.models.embedded.drawing import art, things
 from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
-from daguerre.models.embedded.drawing.colour import WHITE, Rgb, mix, rgb, tinted
+from daguerre.models.embedded.drawing.colour import SHADOW, WHITE, Rgb, mix, rgb, tinted
 from daguerre.models.embedded.drawing.dressing import is_figure, varied
 from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grounds import paint_ground
 from daguerre.models.embedded.drawing.joining import JoinedObject, placed_parts, renamed
-from daguerre.models.embedded.drawing.palette import BACKS, GLOWS
+from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, LAMPLIGHT
 from daguerre.models.embedded.drawing.recolouring import TARGETS, Colours, main_colour, recoloured
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 _MUSHROOM = (0.1, 0.02, 0.9, 0.98)  # the bounds of a glowing one
 SOFT, FAINT = 0.30, 0.17  # opacity of shadows on a floor and on other simple grounds
-LAMPLIGHT = rgb("#ffd873")
 # Buildings with panes, behind which lamps are lit in the dark.
 INHABITED = frozenset(
     "house,house with a garden,houses,cabin,office building,post office,hospital,hotel,shop,"
@@ -88,13 +87,8 @@ def under(c: Canvas, item: SceneObject, x: float, foot: float, px: float, streng
 
 def shadow(c: Canvas, x: float, foot: float, px: float, strength: float = SOFT) -> None:
     """The soft shadow of an object `px` wide on the floor."""
-    name = c.new_id()
-    c.defs.append(
-        f'<radialGradient id="{name}"><stop offset="0.3" stop-color="#101428" '
-        f'stop-opacity="{strength:.2f}"/><stop offset="1" stop-color="#101428" stop-opacity="0"/>'
-        "</radialGradient>"
-    )
-    c.oval(x, foot, px * 0.50, min(px, 0.45 * c.s) * 0.075, f"url(#{name})")
+    fill = c.radial([(0.3, rgb(SHADOW), strength), (1, rgb(SHADOW), 0)])
+    c.oval(x, foot, px * 0.50, min(px, 0.45 * c.s) * 0.075, fill)
 
 
 def put(

@@ -128,7 +128,7 @@ PALETTES: dict[str, tuple[Palette, ...]] = {
         ),
     ),
 }
-SNOW = rgb("#f4f8ff")
+SNOW, LAMPLIGHT = rgb("#f4f8ff"), rgb("#ffd873")
 # By season, "" for none: grass, leaves of round trees, needles.
 GREENS = {
     "spring": "#8fce5a",

@@ -52,8 +52,8 @@ def row(c: Canvas, scene: Scene) -> list[Placement]:
 
 def _two_rows(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placement]:
     """Single objects in two rows below each other, both with the same middle."""
-    row, half = in_row(order, each), len(order) // 2
-    rows = (row[:half], row[half:])
+    singles, half = in_row(order, each), len(order) // 2
+    rows = (singles[:half], singles[half:])
     centred = [[p.moved(-sum(extent(r)[::2]) / 2, 0) for p in r] for r in rows]
     down = ROW_GAP - extent(rows[1])[1]
     placements = [*centred[0], *(p.moved(0, down) for p in centred[1])]

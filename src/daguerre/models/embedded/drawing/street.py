@@ -5,14 +5,14 @@ from __future__ import annotations
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.city import TOWERS, windows
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
-from daguerre.models.embedded.drawing.palette import Palette, leaves, snowed
+from daguerre.models.embedded.drawing.palette import LAMPLIGHT, Palette, leaves, snowed
 from daguerre.models.embedded.drawing.plants import round_tree
 from daguerre.models.embedded.drawing.scene import Scene
 from daguerre.models.embedded.drawing.water import water
 
 WALLS = ("#f2c98a", "#e8a08a", "#a9c7d8", "#f4e4c4", "#c9b6dc", "#b8d3a8", "#e6b7c0", "#d98f6a")
 ROOFS = ("#a8453f", "#7a5a4a", "#5f6f8f", "#8f5040")
-GLASS, LAMPLIGHT = "#a8d3e8", "#ffd873"
+GLASS = rgb("#a8d3e8")
 
 
 def street(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
@@ -76,7 +76,7 @@ def _pane(
 ) -> None:
     frame = hexa(mix(wall, WHITE, 0.55))
     c.rect(x - wide * 0.12, y - wide * 0.12, wide * 1.24, high + wide * 0.24, frame)
-    c.rect(x, y, wide, high, LAMPLIGHT if lit else hexa(p.lit(rgb(GLASS), 0.9)))
+    c.rect(x, y, wide, high, hexa(LAMPLIGHT if lit else p.lit(GLASS, 0.9)))
     c.rect(x + wide * 0.46, y, wide * 0.08, high, frame)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
+from daguerre.models.embedded.drawing.colour import BLACK, SHADOW, WHITE, Rgb, hexa, mix, rgb
 from daguerre.models.embedded.drawing.letters import fitted_text, text_svg
 from daguerre.models.embedded.drawing.recolouring import TARGETS
 
@@ -256,7 +256,7 @@ def paper(c: Canvas, box: Box, words: str, colour: str) -> None:
     sheet = tone(c, colour, ("#fffdf6", "#fff6d8", "#f4f8ff"))
     k, fold = min(box.w, box.h), 0.16 * min(box.w, box.h)
     right, shade = box.x + box.w, hexa(mix(sheet, BLACK, 0.16))
-    c.rect(box.x + 0.02 * k, box.y + 0.03 * k, box.w, box.h, "#101428", 'rx="4" opacity="0.18"')
+    c.rect(box.x + 0.02 * k, box.y + 0.03 * k, box.w, box.h, SHADOW, 'rx="4" opacity="0.18"')
     corners = [(box.x, box.y), (right - fold, box.y), (right, box.y + fold), (right, box.low)]
     c.poly([*corners, (box.x, box.low)], hexa(sheet))
     c.poly([(right - fold, box.y), (right - fold, box.y + fold), (right, box.y + fold)], shade)
