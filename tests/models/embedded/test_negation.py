@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daguerre.models.embedded.mentions import find_mentions, words_of
-from daguerre.models.embedded.negation import affirmed, negated
+from daguerre.models.embedded.negation import Affirmed, affirmed, negated
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,9 @@ from daguerre.models.embedded.negation import affirmed, negated
         ("not only a cat", []),
         ("a bird bigger than a dog", []),
         ("a cat with no tail and a dog", []),
+        ("a king without his red crown", ["crown"]),
+        ("a dog that does not have a hat", ["hat"]),
+        ("a street with no flying birds", ["birds"]),
         ("", []),
     ],
 )
@@ -32,6 +35,44 @@ def test_negated(prompt: str, expected: list[str]) -> None:
     words = words_of(prompt)
     found = negated(words, list(find_mentions(words)))
     assert sorted(" ".join(words[m.start : m.end]) for m in found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a man with no name riding a horse",
+        "a horse with no rider chasing dogs",
+        "a room without a doubt the cat",
+        "an empty street, except for a cat",
+        "everything is gray except the red balloon",
+        "everything but the dog is blue",
+        "don't forget the dog",
+        "a mouse that doesn't see the cat",
+        "a girl who does not like dogs",
+        "a lion that would never hurt a lamb",
+        "a cat never without a ball",
+        "why not a dog",
+        "a not so big dog",
+        "not very big dogs",
+        "a red and not blue car",
+        "a no-nonsense detective",
+        "the never ending stairs",
+        "a no dogs sign",
+        "no ordinary cat",
+        "not just a cat",
+        "not your average cat",
+        "not one dog but two",
+        "no two cats are alike",
+        "a dog, no doubt a poodle",
+        "no longer a puppy",
+        "no place like home",
+        "no no no no",
+        "a dog without",
+    ],
+)
+def test_not_negated(prompt: str) -> None:
+    """Other verbs, comparisons, exceptions and double negations leave nothing out."""
+    assert affirmed(prompt) == Affirmed(prompt, "")
 
 
 @pytest.mark.parametrize(
