@@ -114,7 +114,7 @@ def _robustness_lines(figures: Figures) -> list[str]:
     """What style tails and other wordings change; nothing for figures without them."""
     if "tails" not in figures:
         return []
-    kinds = {"tails": "that no caption has", "new tails": "that the rules do not know, either"}
+    kinds = {"tails": "that no caption has", "new tails": "that are new to the rules, too"}
     return [
         *(
             f"- After style tails {which}: the object alone in {figures[key]['alone']:.2f}, with"

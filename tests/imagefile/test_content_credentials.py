@@ -26,7 +26,7 @@ from daguerre.imagefile.content_credentials import ContentCredentials
 from daguerre.imagefile.encoding import FORMATS, encode
 from daguerre.params import GeneratedImage, ImageParams, ModelInfo
 
-MODEL = ModelInfo("flat", "ab" * 32, created=1, name="daguerre flat 4")
+MODEL = ModelInfo("flat", "ab" * 32, created=1, name="daguerre flat 5")
 
 
 def image(output_format: str = "png", value: int = 7) -> GeneratedImage:
@@ -73,7 +73,7 @@ def test_manifest(credentials: ContentCredentials, output_format: str) -> None:
     assert action == {
         "action": "c2pa.created",
         "digitalSourceType": xmp.TRAINED_ALGORITHMIC_MEDIA,
-        "softwareAgent": {"name": "daguerre flat 4", "version": "sha256:" + "ab" * 32},
+        "softwareAgent": {"name": "daguerre flat 5", "version": "sha256:" + "ab" * 32},
     }
     plain = encode(image(output_format), with_prompt=False)
     with Image.open(io.BytesIO(file)) as opened, Image.open(io.BytesIO(plain)) as expected:

@@ -43,7 +43,7 @@ def test_models_of_a_catalog(settings: Settings, monkeypatch: pytest.MonkeyPatch
     for name in ("sd", "none"):
         tables.append(f'[models.{name}]\nsource = "diffusers"\npath = "{name}"\n')
     box, sd, none = factory.summarize_catalog(write(settings, "".join(tables)))
-    assert (box.family, box.form, box.dtype) == ("daguerre flat 4", "bundled", "auto")
+    assert (box.family, box.form, box.dtype) == ("daguerre flat 5", "bundled", "auto")
     assert box.num_bytes > 10 << 20 and box.needed_bytes > 100 << 20
     assert (sd.family, sd.form) == ("Stable Diffusion 1.x, 2.x", "directory")
     assert (sd.dtype, sd.device, sd.needed_bytes) == ("float32", "cpu", 2 << 30)

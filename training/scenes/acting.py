@@ -93,7 +93,7 @@ def _set(r: random.Random, scene: Scene, items: tuple[SceneObject, ...], relatio
     """The scene with these objects, before a background in a colour that they do not have."""
     back, ground = scene.background, scene.ground
     taken = colours_in(items)
-    if back in taken:
+    if back and back in taken:
         back = r.choice([name for name in ("white", "beige", "teal", "pink") if name not in taken])
         ground = "plain"
     return replace(scene, objects=items, relation=relation, background=back, ground=ground)
