@@ -11,17 +11,17 @@ from daguerre.models.embedded.drawing.recolouring import COLOURS
 
 # Colour word -> the colour that it means.
 SPELLINGS = {**{colour: colour for colour in COLOURS}, "grey": "gray", "violet": "purple"}
+_GROUNDS = frozenset("background wall sky".split())  # they can have a colour, and are no objects
 # Words that end the description of an object; so do participles, other objects and punctuation.
 _BREAKS = frozenset(
     "a an the and or with without on in of at by to over under near beside between behind before"
     " next left right above below from for into is are it its his her their this that these those"
-    " background wall sky no".split()
-)
+    " no".split()
+).union(_GROUNDS)
 # Names of something else that contain the name of an object.
 _OTHERS = frozenset(
     ("van gogh", "star wars", "star trek", "rock band", "bird's eye", "worm's eye", "fish eye")
 )
-_COLOURED = ("background", "wall", "sky")  # nouns after a colour that are no objects
 _PARTICIPLE = re.compile(r".+(?<!color)(?<!colour)ed")  # "red-haired woman": not a red woman
 _HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
 _TOKEN = re.compile(r"[a-z0-9']+|[^\s\w]")
@@ -77,7 +77,7 @@ def name_at(words: Sequence[str], start: int) -> tuple[int, frozenset[str]]:
 def _is_colour(words: Sequence[str], i: int) -> bool:
     """True for a colour before its noun, or of clothes: "an orange cat", "a girl in orange"."""
     before, after = words[max(0, i - 1) : i], "".join(words[i + 1 : i + 2])
-    is_described = is_adjective(after) or after in _COLOURED or before in (["in"], ["wearing"])
+    is_described = is_adjective(after) or after in _GROUNDS or before in (["in"], ["wearing"])
     return words[i] in SPELLINGS and is_described
 
 

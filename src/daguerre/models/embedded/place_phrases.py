@@ -34,14 +34,11 @@ def stated_terrain(prompt: str, excluded: Collection[str] = ()) -> Mapping[str, 
     words = words_of(prompt)
     if "snowfield" in excluded:
         return {}
-    mentions = list(find_mentions(words))
     if any(word in _PLACES or word.removesuffix("s") in _PLACES for word in words):
         return {}
-    for mention in mentions:
-        start = mention.end
-        while start < mention.end + _MAX_BETWEEN and is_adjective(
-            "".join(words[start : start + 1])
-        ):
+    for mention in find_mentions(words):
+        start, last = mention.end, min(mention.end + _MAX_BETWEEN, len(words))
+        while start < last and is_adjective(words[start]):
             start += 1
         if any(tuple(words[start : start + len(phrase)]) == phrase for phrase in _SNOW):
             return {"terrain": "snowfield"}

@@ -26,8 +26,6 @@ _MAX_WORDS = 12  # of a phrase
 _MORE = frozenset(
     "and with without near next beside behind under over above below between holding riding".split()
 )
-
-
 # The first words of a clause about an object: "that belongs to my uncle", "my sister saw".
 _PRONOUNS = frozenset(
     "i we he she they my our your his her their no everyone everybody someone".split()
