@@ -302,6 +302,14 @@ def test_scene_has_what_the_prompt_states(model: EmbeddedModel) -> None:
     assert (second.name, second.colour, scene.relation) == ("dog", "red", "left")
 
 
+@pytest.mark.parametrize(("prompt", "number"), [("two people", 2), ("a photo of two ties", 2)])
+def test_a_number_decides_the_kind_of_the_scene(decide: Decide, prompt: str, number: int) -> None:
+    """A scene with one copy of its object is not chosen where the prompt has a number."""
+    for seed in range(1, 5):
+        (item,) = decide(replace(PARAMS, prompt=prompt, seed=seed)).objects
+        assert item.count == number
+
+
 @pytest.mark.parametrize(("negative_prompt", "is_known"), [("", True), ("rain", False)])
 def test_stated_weather_is_known_before_the_first_step(
     model: EmbeddedModel, negative_prompt: str, is_known: bool

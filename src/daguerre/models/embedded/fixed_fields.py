@@ -56,16 +56,33 @@ class FixedFields:
 
 
 def _stated(objects: BoundObjects) -> Iterator[tuple[int, Mask]]:
-    """The fields of the relation and of the names, also of those that stay empty."""
+    """The fields of the relation, the names, also of those that stay empty, and their counts."""
     if objects.relations != ANY:
         field = AT[0, "relation"]
         yield field, _mask(field, objects.relations)
     for slot, names in enumerate(objects.names, 1):
         field = AT[slot, "name"]
         yield field, _mask(field, names)
+    for slot, numbers in enumerate(_numbers(objects), 1):
+        if numbers:
+            field = AT[slot, "count"]
+            yield field, _mask(field, numbers)
     for slot in range(objects.max_number + 1, MAX_OBJECTS + 1):
         field = AT[slot, "name"]
         yield field, _mask(field, {""})
+
+
+def _numbers(objects: BoundObjects) -> Iterator[frozenset[str]]:
+    """The counts of each object in order; the first one of an unknown order has any that is said.
+
+    Kinds of scenes with one object do not permit several copies.
+    """
+    for names in objects.names:
+        counts = [frozenset(objects.counts.get(name, ())) for name in names]
+        yield frozenset().union(*counts) if all(counts) else frozenset()
+    if not objects.names:
+        several = (found for found in objects.counts.values() if "1" not in found)
+        yield frozenset().union(*several)
 
 
 def _mask(field: int, values: Collection[str]) -> Mask:
