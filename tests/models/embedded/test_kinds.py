@@ -10,6 +10,7 @@ import pytest
 
 from daguerre.models.embedded import kinds
 from daguerre.models.embedded.drawing import Scene, SceneObject, things
+from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.kinds import KINDS, with_known_names
 from training import unseen
@@ -34,6 +35,11 @@ WORDS = {word: name for name, words in KINDS.items() for word in words}
         ("a poodle and a Cat", "a poodle and a Cat"),  # both are names
         ("a space rocket", "a rocket"),
         ("a king penguin beside a king", "a penguin beside a king"),
+        ("a husky dog, two corgi puppies", "a dog, two puppies"),
+        ("an akita inu pup by a willow tree", "a dog by a tree"),
+        ("two macaw parrots", "two parrots"),
+        ("a fox pup and a whale calf", "a fox pup and a whale calf"),
+        ("a snake plant in a fish tank", "a potted plant in a fish bowl"),
         ("", ""),
     ],
 )
@@ -42,12 +48,33 @@ def test_kinds_are_read_as_objects(prompt: str, read: str) -> None:
     assert with_known_names(prompt) == read
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        *("a calico dress", "siamese twins", "Sandra Bullock", "farmers sow seeds", "Captain Nemo"),
+        *("Wolverine of the X-Men", "python code", "a blue iris in her eye", "Princess Jasmine"),
+        *("lilac walls", "a cornflower blue dress", "a succulent steak", "a gravel road"),
+        *("a cobblestone street", "almond-shaped eyes", "a walnut desk", "a theater marquee"),
+        *("a caravan in the desert", "a Tesla coil", "Harley Quinn", "the birth of Venus"),
+        *("a base on Mars", "Lego style", "a vr headset", "keep calm and carry on"),
+        *("two people converse", "sapphire blue eyes", "mobile wallpaper", "in comic book style"),
+        *("a vintage postcard of Paris", "a pixie cut", "the pupil of an eye", "Adobe Illustrator"),
+        *("a mop of hair", "a martian landscape", "caramel skin", "pike place market", "Cape Cod"),
+        *("the Stork Club", "Abbey Road", "a pine cone", "calf-length boots", "an iPhone photo"),
+        *("a saber-toothed tiger", "a rose gold ring", "a movie by John Carpenter"),
+    ],
+)
+def test_words_with_other_meanings_stay(prompt: str) -> None:
+    """Verbs, adjectives, colours, styles, places and persons are no kinds of objects."""
+    assert with_known_names(prompt) == prompt
+
+
 def test_words_mean_one_object() -> None:
     """Each belongs to one object of the table, and is not a name or a colour."""
     assert len(WORDS) == sum(map(len, KINDS.values())) > 2000
     assert KINDS.keys() <= things.BY_NAME.keys()
     assert [word for word in WORDS if things.meanings(word)] == []
-    assert [word for word in WORDS if {*word.split()} & {*COLOURS, "grey"}] == []
+    assert [word for word in WORDS if {*word.split()} & {*COLOURS, *BACKS, "grey"}] == []
     assert [word for word in WORDS if not re.fullmatch(r"[a-z0-9']+( [a-z0-9']+)*", word)] == []
 
 

@@ -2,6 +2,7 @@
 
 The drawings know no breeds and makes. With the name of the object in its place, the network and all
 rules know the word. A kind that is a part of a longer name stays: "a tiger shark", not "a tiger".
+A kind before a name of the same object is left out: "a husky dog" is read as "a dog".
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from pathlib import Path
 
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.plurals import plural_word
-from daguerre.models.embedded.mentions import name_at, plain, word_spans
+from daguerre.models.embedded.mentions import OTHER_NAMES, name_at, plain, word_spans
 
 TABLE = Path(__file__).with_name("kinds.txt")
 _VOWELS = "aeiou"
+_YOUNG = frozenset("pup pups foal foals fawn fawns calf calves".split())  # of what is named before
 # Kinds that end like plurals, and are one object: newlyweds are a couple.
-_SINGULAR = ("tops", "anas", "mercedes", "mars", "atlas", "holmes", "thermos", "binoculars") + (
+_SINGULAR = ("tops", "anas", "mercedes", "mars", "holmes", "thermos", "binoculars") + (
     ("newlyweds", "teenagers", "classmates", "tourists", "flats", "wings", "nachos", "eggs")
 )
 
@@ -39,15 +41,26 @@ def with_known_names(prompt: str) -> str:
     words = [text[start:end] for start, end in spans]
     pieces: list[str] = []
     kept = at = 0  # text before `kept` is in the pieces
+    named = -1  # the end of the name before
     while at < len(words):
+        if " ".join(words[at : at + 2]) in OTHER_NAMES:
+            at += 2
+            continue
         length, name = _kind(words, at)
         known, _ = name_at(words, at)
-        if length > known:
+        is_young = at == named and words[at] in _YOUNG
+        if length > known and not is_young:
+            end = at + length
             before = text[kept : spans[at][0]]
-            pieces += [_with_article(before, name), name]
-            kept = spans[at + length - 1][1]
+            if _is_repeated(words, end, name):
+                pieces.append(_with_article(before, words[end]))
+                kept = spans[end][0]
+            else:
+                pieces += [_with_article(before, name), name]
+                kept = spans[end - 1][1]
         else:
             length = max(1, known)
+            named = at + length if known else named
         at += length
     return "".join((*pieces, text[kept:])) if pieces else prompt
 
@@ -60,6 +73,14 @@ def _kind(words: Sequence[str], at: int) -> tuple[int, str]:
         if name:
             return length, name
     return 0, ""
+
+
+def _is_repeated(words: Sequence[str], at: int, name: str) -> bool:
+    """Whether the words at a position name the same object as the kind before them."""
+    if at == len(words):
+        return False
+    _, known = name_at(words, at)
+    return not known.isdisjoint(things.meanings(name)) or _kind(words, at)[1] == name
 
 
 def _with_article(before: str, name: str) -> str:

@@ -18,9 +18,19 @@ _BREAKS = frozenset(
     " next left right above below from for into is are it its his her their this that these those"
     " no".split()
 ).union(_GROUNDS)
-# Names of something else that contain the name of an object.
-_OTHERS = frozenset(
-    ("van gogh", "star wars", "star trek", "rock band", "bird's eye", "worm's eye", "fish eye")
+# Names of something else that contain the name of an object, or of a kind of one.
+OTHER_NAMES = frozenset(
+    (
+        "van gogh,star wars,star trek,rock band,rock star,rock music,rock concert,movie star,"
+        "pop star,bird's eye,birds eye,worm's eye,worms eye,fish eye,rose gold,red bull,fan art,"
+        "night club,golf club,book club,stork club,river bank,water tank,gas tank,wax seal,"
+        "dragon ball,demon slayer,cat ears,cat eye,cat eyes,"
+        "bunny ears,fox ears,wolf ears,pig tails,monkey bars,pine cone,pine cones,pine nuts,"
+        "pine needles,lily pad,lily pads,cape cod,pike place,abbey road,bourbon street,"
+        "antelope canyon,calf length,calf muscle,calf muscles,saber tooth,saber toothed,"
+        "sabre tooth,sabre toothed,florence nightingale,peter griffin,john carpenter,coupe glass,"
+        "iphone photo,iphone picture,iphone selfie,iphone camera,iphone wallpaper,iphone shot"
+    ).split(",")
 )
 _PARTICIPLE = re.compile(r".+(?<!color)(?<!colour)ed")  # "red-haired woman": not a red woman
 _HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
@@ -55,7 +65,7 @@ def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
     """The longest names of objects, from left to right; colours before objects are excluded."""
     start = 0
     while start < len(words):
-        if " ".join(words[start : start + 2]) in _OTHERS:
+        if " ".join(words[start : start + 2]) in OTHER_NAMES:
             start += 2
             continue
         length, names = name_at(words, start)
