@@ -99,6 +99,7 @@ def posture_words(scene: Scene) -> tuple[str, ...]:
 
 
 def possessive(person: SceneObject) -> str:
+    """The possessive pronoun of a person: "his", "her" or "their"."""
     build = PEOPLE[person.name].build.removeprefix("old ")
     return {"man": "his", "boy": "his", "woman": "her", "girl": "her"}.get(build, "their")
 

@@ -122,8 +122,8 @@ class JobRunner:
     def revoke_silent(self) -> None:
         """Takes the jobs of silent streams from replicas without reports, to run them again.
 
-        The replica of a job is unknown before its first report. Serve may have removed a replica
-        that ends its jobs first; their streams are not silent then.
+        The replica of a job is unknown before its first report. A replica that Serve has removed
+        may still end its jobs; their streams are not silent.
         """
         reporting = {report.replica for report in self._table.reports()}
         since_s = self._clock() - SILENCE_S

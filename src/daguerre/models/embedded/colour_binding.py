@@ -39,7 +39,7 @@ _KINDS = frozenset(
 # Before these nouns, these colours are those of the skin.
 _PERSON_NOUNS = frozenset("man woman boy girl person child baby family".split())
 _SKINS = ("black", "white", "brown")
-# Nouns of no object: their colours are of no other either.
+# Places and grounds; their colours belong to no object.
 _PLACES = frozenset(
     "background backdrop wall sky sunset sunrise sea ocean water lake river grass meadow field hill"
     " mountain forest sand desert beach snow moonlight light floor ground carpet room".split()

@@ -83,7 +83,7 @@ def _counts(words: Sequence[str], mention: Mention, start: int, is_plural: bool)
 
 
 def _number(before: Sequence[str]) -> Counts:
-    """The number that the last of three words before a plural are, or a part of."""
+    """The number in the three words before a plural; none if they count something else."""
     third, second, first = before
     if number := _PHRASES.get((third, second, first)):
         return frozenset({number})

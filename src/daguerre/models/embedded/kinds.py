@@ -1,7 +1,7 @@
 """Kinds of objects in a prompt: "a corgi" is read as "a dog".
 
-The drawings know no breeds and makes. With the name of the object in its place, the network and all
-rules know the word. A kind that is a part of a longer name stays: "a tiger shark", not "a tiger".
+There are no drawings of breeds and makes. The name of an object replaces such a word before the
+network and the rules read the prompt. A kind that is a part of a longer name stays ("tiger shark").
 A kind before a name of the same object is left out: "a husky dog" is read as "a dog".
 """
 

@@ -58,7 +58,7 @@ def draw_aloft(
 
 
 def raised(scene: Scene, placements: Sequence[Placement], top: float) -> list[Placement]:
-    """The placements with what flies above the ground, but not above `top`.
+    """Raises objects that fly above the ground, but not above `top`.
 
     On tables and shelves, only animals fly.
     """

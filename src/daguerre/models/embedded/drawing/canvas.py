@@ -103,7 +103,7 @@ class Canvas:
         return -1 if self.light is not None and x < self.light else 1
 
     def shade(self, x: float, y: float, half: float) -> None:
-        """The soft shadow on the ground of what is `half` to each side of (x, y)."""
+        """The soft shadow on the ground of an object that is `half` to each side of (x, y)."""
         if not self._shadow:
             self._shadow = self.radial([(0.45, rgb(SHADOW), 0.34), (1, rgb(SHADOW), 0)])
         away = self.away(x)

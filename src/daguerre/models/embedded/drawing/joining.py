@@ -36,7 +36,7 @@ PERCHING = (
     *("parrot", "parrot", "bird", "owl", "raven", "eagle", "monkey", "cat", "black cat", "mouse"),
     *("rat", "squirrel", "frog", "lizard", "chick", "dove", "hamster", "snake", "toucan", "pigeon"),
 )
-GRIP_X, GRIP_Y = 0.05, 0.6  # of what is gripped at its edge
+GRIP_X, GRIP_Y = 0.05, 0.6  # of a thing gripped at its edge, as shares of it
 HELD = 0.36  # side of a held thing, as a share of the holder's height
 TALL = {
     **{"balloon": 0.62, "umbrella": 0.72, "kite": 0.6, "broom": 0.6, "sword": 0.5},
@@ -217,7 +217,7 @@ def _holding(holder: Joined, thing: Joined) -> list[Part]:
 
 
 def is_hugged(name: str) -> bool:
-    """True for what is held in the arm, not in the hand."""
+    """True for an animal, a baby or a toy, which is held in the arm, not in the hand."""
     row = things.BY_NAME.get(name)
     return name in ("teddy bear", "doll", "baby") or (row is not None and row.kind == "a")
 

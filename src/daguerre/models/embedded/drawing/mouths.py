@@ -1,4 +1,4 @@
-"""Where animals have what they eat, catch, carry or play with."""
+"""The places of food, prey and toys at the mouths and paws of animals."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ TOYS = frozenset(
     "tulip,daisy,sunflower,leaf,maple leaf,herb,four-leaf clover,acorn,bamboo,mushroom,envelope,"
     "heart,butterfly,fish,worm,fly,mouse,shrimp,crab,key,seedling".split(",")
 )
-# On the ground, before its paws.
+# Toys on the ground, before the paws.
 ROLLING = frozenset("yarn,soccer ball,basketball,volleyball".split(","))
 
 
 def is_mouthful(name: str) -> bool:
-    """True for what animals have in the mouth or between the paws."""
+    """True for food and toys that animals have in the mouth or between the paws."""
     return name in TOYS or (name in things.BY_NAME and things.BY_NAME[name].kind == "f")

@@ -152,7 +152,7 @@ def fitted_together(
 def within_frame(
     placements: Sequence[Placement], width: float, height: float, margin: float
 ) -> list[Placement]:
-    """The placements, smaller and moved if they come closer to the frame's edge than a margin."""
+    """Shrinks and moves placements that come closer to the frame's edge than a margin."""
     if not placements:
         return []
     left, top, right, low = extent(placements)

@@ -13,9 +13,10 @@ from daguerre.models.embedded.drawing.sizes import metres
 
 POWER = 0.45  # of real proportions
 LEAST = 0.12  # size beside the largest object, for each copy in the picture
-MOST_LEAST = 0.7
-USUAL, LONE_POWER = 1.5, 0.12  # metres of what keeps its size alone in a landscape
-SMALLER, LARGER = 0.75, 1.25
+MOST_LEAST = 0.7  # bound of the least size
+# Of a lone object in a landscape: the metres at which it keeps its size, and the damping of others.
+USUAL, LONE_POWER = 1.5, 0.12
+SMALLER, LARGER = 0.75, 1.25  # bounds of its factor
 SCALES = {"tiny": 0.26, "small": 0.4, "": 0.64, "big": 1.0, "giant": 1.3}  # by stature
 
 

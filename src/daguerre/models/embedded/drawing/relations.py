@@ -71,7 +71,7 @@ SEATS = {
     "bridge": 0.62,
 }
 NEARER = 1.3  # enlargement of what is in front of another object
-MUCH_LARGER = 1.25  # than what it is in front of
+MUCH_LARGER = 1.25  # size at which an object in front has the farther one at its side
 MOST_NEARER = 0.92  # of the size of the farther one, which stays in view
 STAND_SHARE = 0.44  # width of a container, as a share of the width below it
 WIDE_SEATS = {"bridge": 0.36, "table": 0.5, "desk": 0.5, "house": 0.4, "bed": 0.5}
