@@ -12,6 +12,7 @@ import pytest
 from daguerre.models.embedded import drawing
 from daguerre.models.embedded.drawing import (
     aloft,
+    grips,
     indoors,
     joining,
     mounts,
@@ -45,7 +46,7 @@ def test_lists_name_things_of_the_table() -> None:
     lists |= {*foods.SWEET_TOPPINGS, *foods.SAVOURY_TOPPINGS, *" ".join(animals.CHASES).split()}
     lists |= {name for names in animals.USUAL.values() for name in names}
     lists |= {*house.FLOOR, *house.SILL, *house.TOO_LARGE, *indoors.STANDING, *aloft.NEARBY}
-    lists |= {*joining.GRIPPED_BELOW, *joining.GRIPPED_ABOVE, *joining.PERCHING, *joining.TALL}
+    lists |= {*grips.GRIPPED_BELOW, *grips.GRIPPED_ABOVE, *grips.TALL, *joining.PERCHING}
     lists |= {*mounts.SEATS, *mounts.RIDEABLE, *objects.INHABITED, *outdoors.LIGHTS}
     assert lists <= things.BY_NAME.keys()
 

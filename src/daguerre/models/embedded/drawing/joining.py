@@ -11,37 +11,28 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from daguerre.models.embedded.drawing import animals, art, figures, hands, things
+from daguerre.models.embedded.drawing import art, figures, hands, things
 from daguerre.models.embedded.drawing.canvas import PlacedObject
 from daguerre.models.embedded.drawing.garments import worn
+from daguerre.models.embedded.drawing.grips import (
+    HELD,
+    TALL,
+    held_point,
+    holding_point,
+    is_held_by_hand,
+)
 from daguerre.models.embedded.drawing.mounts import BOARDS, MOUNTS, RIDEABLE, SEATS, Mount
-from daguerre.models.embedded.drawing.mouths import MOUTHS, PAWS, ROLLING, is_mouthful
 from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.drawing.recolouring import recoloured
 from daguerre.models.embedded.drawing.scene import SceneObject
 
 JOINED = "joined"  # the art set of joined looks
-# Things that are gripped at their lower or upper end; the others are gripped at the middle.
-GRIPPED_BELOW = frozenset(
-    (
-        "balloon,umbrella,flower,rose,tulip,sunflower,candle,lollipop,ice cream,kite,trophy,beer,"
-        "bouquet,hibiscus,magic wand,paintbrush,hammer,axe,sword,key,pencil,toothbrush,carrot,"
-        "broom,fishing rod"
-    ).split(",")
-)
-GRIPPED_ABOVE = frozenset("lantern,handbag,backpack,basket,briefcase,suitcase,bell".split(","))
 PERCHED = 0.21  # of an animal on a shoulder, as a share of the person's view
 # Animals on shoulders; training takes each as often as it is here.
 PERCHING = (
     *("parrot", "parrot", "bird", "owl", "raven", "eagle", "monkey", "cat", "black cat", "mouse"),
     *("rat", "squirrel", "frog", "lizard", "chick", "dove", "hamster", "snake", "toucan", "pigeon"),
 )
-GRIP_X, GRIP_Y = 0.05, 0.6  # of a thing gripped at its edge, as shares of it
-HELD = 0.36  # side of a held thing, as a share of the holder's height
-TALL = {
-    **{"balloon": 0.62, "umbrella": 0.72, "kite": 0.6, "broom": 0.6, "sword": 0.5},
-    "fishing rod": 0.7,
-}
 
 
 @dataclass(frozen=True)
@@ -184,42 +175,19 @@ def _on_a_board(rider: Joined, board: Joined) -> list[Part]:
 
 
 def _holding(holder: Joined, thing: Joined) -> list[Part]:
-    left, top, right, bottom = things.bounds(holder.look)
-    if holder.art_set == figures.FIGURE:
-        x, y = figures.points(holder.icon)[0]
-    elif holder.art_set == animals.WHOLE:
-        x, y = 0.7, 0.68
-    else:
-        x, y = left + 0.12 * (right - left), top + 0.66 * (bottom - top)
-    is_tall = thing.name in TALL
-    is_low = holder.art_set != figures.FIGURE and thing.name in ROLLING
-    if holder.art_set != figures.FIGURE and is_mouthful(thing.name):
-        x, y = PAWS if holder.art_set == animals.WHOLE else MOUTHS.get(holder.name, (x, y))
+    _, top, _, bottom = things.bounds(holder.look)
     i_left, i_top, i_right, i_bottom = things.bounds(thing.look)
-    side = TALL.get(thing.name, HELD) * (bottom - top) / max(i_bottom - i_top, i_right - i_left)
-    grip = (i_top + i_bottom) / 2
-    if is_tall or thing.name in GRIPPED_BELOW:
-        grip = i_bottom - 0.05
-    elif thing.name in GRIPPED_ABOVE:
-        grip = i_top + 0.06
-    if is_low:
-        x, y, grip = left, bottom, i_bottom
-    across = (i_left + i_right) / 2
-    is_person = holder.art_set == figures.FIGURE and not is_hugged(thing.name)
-    if is_person and grip == (i_top + i_bottom) / 2:
-        across, grip = i_left + GRIP_X * (i_right - i_left), i_top + GRIP_Y * (i_bottom - i_top)
-    held = Part(thing.look, thing.colour, x - across * side, y - grip * side, side, False)
+    longer = max(i_bottom - i_top, i_right - i_left)
+    side = TALL.get(thing.name, HELD) * (bottom - top) / longer
+    x, y = holding_point(holder.name, holder.look, thing.name)
+    across, down = held_point(thing.name, thing.look, holder.look)
+    held = Part(thing.look, thing.colour, x - across * side, y - down * side, side, False)
     body = Part(holder.look, holder.colour, 0, 0, 1, False)
-    if is_tall:
+    if thing.name in TALL:
         return [held, body]
-    hand = [Part((hands.HAND, holder.icon), "", 0, 0, 1, False)] if is_person else []
-    return [body, held, *hand]
-
-
-def is_hugged(name: str) -> bool:
-    """True for an animal, a baby or a toy, which is held in the arm, not in the hand."""
-    row = things.BY_NAME.get(name)
-    return name in ("teddy bear", "doll", "baby") or (row is not None and row.kind == "a")
+    if is_held_by_hand(holder.look, thing.name):
+        return [body, held, Part((hands.HAND, holder.icon), "", 0, 0, 1, False)]
+    return [body, held]
 
 
 def drawn(icon: str) -> art.Drawn:
