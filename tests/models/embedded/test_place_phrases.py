@@ -33,6 +33,10 @@ def test_objects_in_the_snow(prompt: str) -> None:
         "a fox in the snow globe shop",
         "mountains in the snow",
         "a fox in the rain",
+        "a fox not in the snow",
+        "a house in the snow globe",
+        "a girl in the snow white costume",
+        "a cat in the snow leopard's den",
     ],
 )
 def test_other_places(prompt: str) -> None:

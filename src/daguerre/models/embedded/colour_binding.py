@@ -44,6 +44,11 @@ _PLACES = frozenset(
     "background backdrop wall sky sunset sunrise sea ocean water lake river grass meadow field hill"
     " mountain forest sand desert beach snow moonlight light floor ground carpet room".split()
 )
+# Nouns of a part, or of a name with a colour: "a red roof house", "a white wine bottle".
+_PARTS = frozenset(
+    "hair beard moustache mustache lipstick roof sleeve brim stripe stripes handle wine sugar"
+    " pepper thumb collar laser neon".split()
+)
 # What may follow the colour in "the cup is red".
 _ENDS = ("", ".", ";", "!", "while", "but")
 _JOINTS = ("and", ",", "or", "a", "an", "the", "one")
@@ -113,7 +118,8 @@ def _colour_before(words: Sequence[str], start: int, named: set[int]) -> int | N
     """The index of the colour word that describes the object at `start`."""
     for i in range(start - 1, max(-1, start - 2 - _MAX_BETWEEN), -1):
         if words[i] in SPELLINGS:
-            return None if _is_one_of_several(words, i, named) else i
+            is_of_part = not _PARTS.isdisjoint(words[i + 1 : start])
+            return None if is_of_part or _is_one_of_several(words, i, named) else i
         if i in named or not is_adjective(words[i]):
             return None
     return None

@@ -24,12 +24,17 @@ _LARGE = frozenset(
 NUMBERS = _SMALL.keys() | _LARGE
 _PHRASES = {("a", "pair", "of"): "2", ("a", "couple", "of"): "2", ("half", "a", "dozen"): "6"}
 _UNITS = frozenset(  # "two dozen eggs", "two door cars"
-    "billion tone door year foot inch story storey star seat seater piece way lane wheel".split()
+    "billion tone door year foot inch story storey star seat seater piece way lane wheel bedroom"
+    " tier layer string stroke cylinder pound dollar hour day week month speed poster gallon course"
+    " ton carat mile".split()
 )
 # Before a number that counts nothing: "chapter three".
 _NO_COUNTS = frozenset(
-    "chapter figure part year volume episode level number version windows iphone".split()
+    "chapter figure part year volume episode level number version windows iphone room age aged gate"
+    " route platform season than least most".split()
 )
+_NO_COUNT = (("up", "to"), ("out", "of"))
+_TO = ("or", "to", "and")  # between the ends of a range
 _MAX_ADJECTIVES = 2
 
 
@@ -89,6 +94,10 @@ def _number(before: Sequence[str]) -> Counts:
         return frozenset({number})
     if first not in NUMBERS or second in _NO_COUNTS:
         return Counts()
-    if second == "." and third.isdecimal():  # as in "2.5"
+    is_part = second in (".", ":", "/") and third.isdecimal()  # as in "2.5"
+    if is_part or (third, second) in _NO_COUNT or (second == "of" and third in (*NUMBERS, "one")):
         return Counts()
+    least = _SMALL.get(third if second in _TO else second)  # "two or three dogs", "3-4 dogs"
+    if least and least < _SMALL.get(first, ""):
+        return frozenset(filter(lambda number: least <= number <= _SMALL[first], _SEVERAL))
     return frozenset({_SMALL[first]}) if first in _SMALL and second not in NUMBERS else _MOST

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from daguerre.models.embedded.drawing.scene import TERRAINS
 from daguerre.models.embedded.fields import SCENE_FIELDS
 from daguerre.models.embedded.mentions import find_mentions, is_adjective, words_of
 from daguerre.models.embedded.synonyms import SYNONYMS
+from daguerre.models.embedded.weather_phrases import COMPOUNDS
 
 _SNOW = {("in", "the", "snow"), ("in", "snow"), ("in", "deep", "snow"), ("in", "fresh", "snow")} | {
     ("in", "the", depth, "snow") for depth in ("deep", "fresh", "white")
 }
+_NEGATIONS = frozenset("not never".split())
 _MAX_BETWEEN = 2  # words between an object and where it is: "a fox sleeping in the snow"
 # Words of any other place.
 _PLACES = frozenset(
@@ -40,9 +42,17 @@ def stated_terrain(prompt: str, excluded: Collection[str] = ()) -> Mapping[str, 
         start, last = mention.end, min(mention.end + _MAX_BETWEEN, len(words))
         while start < last and is_adjective(words[start]):
             start += 1
-        if any(tuple(words[start : start + len(phrase)]) == phrase for phrase in _SNOW):
+        is_negated = not _NEGATIONS.isdisjoint(words[mention.end : start])
+        if not is_negated and any(_is_at(words, start, phrase) for phrase in _SNOW):
             return {"terrain": "snowfield"}
     return {}
+
+
+def _is_at(words: Sequence[str], start: int, phrase: Sequence[str]) -> bool:
+    """Whether a phrase is at `start`, and not a part of another name: "in the snow globe"."""
+    end = start + len(phrase)
+    after = "".join(words[end : end + 1])
+    return tuple(words[start:end]) == phrase and not re.fullmatch(COMPOUNDS, after)
 
 
 def excluded_terrains(prompt: str) -> frozenset[str]:

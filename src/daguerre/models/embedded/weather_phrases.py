@@ -18,14 +18,14 @@ _ADJECTIVES = {"rainy": "rain", "snowy": "snow", "foggy": "fog", "misty": "fog",
 _VERBS = {"raining": "rain", "snowing": "snow"}
 _VALUES = {**_NOUNS, **_ADJECTIVES, **_VERBS}
 # Words after a noun of weather that make it a part of another name, or a metaphor ("storm of").
-_COMPOUNDS = (
+COMPOUNDS = (
     r"of|boots?|jackets?|coats?|globes?|suits?|gear|ponchos?|hats?|forests?|drops?|flakes?|clouds?"
-    r"|white|leopards?|machines?|troopers?|drains?"
+    r"|white|leopard'?s?|machines?|angels?|queen'?s?|troopers?|drains?"
 )
 _PHRASE = re.compile(
     r"(?<!\S)(?:"
     r"(?:in|during) (?:(?:a|the) )?(?:(?:deep|fresh|falling|heavy|light|pouring|thick|dense) )?"
-    rf"({'|'.join(_NOUNS)})(?! (?:{_COMPOUNDS})(?!\S))"
+    rf"({'|'.join(_NOUNS)})(?! (?:{COMPOUNDS})(?!\S))"
     rf"|on a ({'|'.join(_ADJECTIVES)}) (?:day|night|morning|afternoon|evening)"
     rf"|(?:it is|it's) ({'|'.join(_VERBS)})"
     r")(?!\S)"
