@@ -157,24 +157,21 @@ def drawn(icon: str) -> art.Drawn:
 
 def points(icon: str) -> tuple[Point, Point, Point]:
     """The right hand, the hips and the feet of a figure, as shares of the square of its view."""
-    name, pose = _cells(icon)[:2]
-    person = PEOPLE[name.replace("-", " ")]
-    body = BUILDS.get(person.build.split("/")[0], (1.0, 1.0))[1]
-    hand = POSES[pose or person.pose].arms[1][-1]
-
-    def share(x: float, y: float) -> Point:
-        wide, high = VIEW
-        x, y = 60 + (x - 60) * body, FEET + (y - FEET) * body + SKY
-        return (x + (high - wide) / 2) / high, y / high
-
-    return share(*hand), share(60, 97), share(60, FEET)
+    style = styled(icon)
+    hand, hips, feet = style.pose.arms[1][-1], (60, 97), (60, FEET)
+    return _share(style, *hand), _share(style, *hips), _share(style, *feet)
 
 
 def shoulder(icon: str) -> Point:
     """The place on the right shoulder of a figure, as shares of the square of its view."""
-    body = BUILDS.get(PEOPLE[_cells(icon)[0].replace("-", " ")].build.split("/")[0], (1.0, 1.0))[1]
+    return _share(styled(icon), 84, 53)
+
+
+def _share(style: Style, x: float, y: float) -> Point:
+    """A place on the body of a figure, as shares of the square of its view."""
+    _, body = BUILDS.get(style.build, (1.0, 1.0))
     wide, high = VIEW
-    x, y = 60 + 24 * body, FEET + (53 - FEET) * body + SKY
+    x, y = 60 + (x - 60) * body, FEET + (y - FEET) * body + SKY
     return (x + (high - wide) / 2) / high, y / high
 
 
