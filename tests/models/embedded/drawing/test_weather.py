@@ -13,7 +13,7 @@ from daguerre.models.embedded.drawing.picture import LAND, compose, render
 from daguerre.models.embedded.drawing.scene import RAINY
 
 GROUNDS = sorted({*LAND, "beach", "cliff"} - {"mushrooms", "flowers"})
-SHADOW = re.compile(r'<radialGradient id="(\w+)"><stop offset="0.45" stop-color="#101428"')
+SHADOW = re.compile(r'<radialGradient id="(\w+)"><stop offset="0.450" stop-color="#101428"')
 OVAL = re.compile(r'<ellipse cx="[-\d.]+" cy="([\d.]+)" rx="([\d.]+)" ry="([\d.]+)"')
 
 
