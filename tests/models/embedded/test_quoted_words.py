@@ -3,6 +3,7 @@ import unicodedata
 import pytest
 
 from daguerre.models.embedded.drawing.scene import LETTERINGS
+from daguerre.models.embedded.plain_text import plain_text
 from daguerre.models.embedded.quoted_words import (
     MAX_CHARACTERS,
     NOUNS,
@@ -66,6 +67,7 @@ def test_words(prompt: str, words: str, surface: str) -> None:
         'in the style of "Starry Night"',
         'a "happy" dog',
         'a 15" pizza and a 6" knife',
+        "a 15” pizza and a 6” knife",
         "a stop sign",
         "a girl reading a book",
         "a red sign in the rain",
@@ -142,3 +144,15 @@ def test_surfaces_in_other_letters(sign: str) -> None:
 def test_composed_and_decomposed_letters_are_equal() -> None:
     prompt = 'a café called "Été"'
     assert quoted_words(unicodedata.normalize("NFD", prompt)) == quoted_words(prompt)
+
+
+@pytest.mark.parametrize(
+    "marks", ["“”", "„“", "””", "„”", "«»", "‹›", "「」", "『』", "＂＂", "〝〞"]
+)
+def test_all_double_marks_are_equal(marks: str) -> None:
+    """The words and the text around them are those of plain marks."""
+    prompt = f"a red cup, a sign that says {marks[0]}OPEN{marks[1]} and a dog"
+    plain = plain_text(prompt)
+    assert plain == 'a red cup, a sign that says "OPEN" and a dog'
+    assert quoted_words(prompt) == quoted_words(plain)
+    assert quoted_words(plain).words == "OPEN"

@@ -84,11 +84,12 @@ _SURFACES = {noun: surface for surface, nouns in NOUNS.items() for noun in nouns
 _NOUN = "|".join(re.escape(noun) for noun in sorted(_SURFACES, key=len, reverse=True))
 _SURFACE = re.compile(rf"(?<![\w-])(?:{_NOUN})(?![\w-])", re.IGNORECASE)
 _QUOTED = re.compile(  # all lengths are bounded, so that the time is linear
-    r"(?<![\w\"])\"(?=\S)([^\"]{1,200}?)(?<=\S)\""
-    r"|[“„]([^“”„]{1,200})[”“]|«([^«»]{1,200})»|‹([^‹›]{1,200})›|「([^「」]{1,200})」"
+    r"(?<![\w\"])\"(?=\S)([^\"]{1,200}?)(?<=\S)\"|(?<![\w”])”(?=\S)([^“”]{1,200}?)(?<=\S)”"
+    r"|[“„]([^“”„]{1,200})[”“]|«([^«»]{1,200})»|‹([^‹›]{1,200})›|「([^「」]{1,200})」|『([^『』]{1,200})』"
     r"|(?<!\w)‘([^‘]{1,200}?)’(?!\w)"
     r"|(?<![\w'])'(?=[^\s'])((?:[^']|'(?=\w)){1,200}?)(?<=\S)'(?![\w'])"
 )
+_DOUBLE = dict.fromkeys(map(ord, "＂〝〞‟"), '"')
 _SHORTENED = frozenset("n til tis twas em cause bout".split())  # as in "rock 'n' roll"
 _SAYS = re.compile(
     r"(?:\b(?:says?|saying|said|reads?|reading|spells?|spelling|spelled|written|writing|painted"
@@ -170,7 +171,7 @@ class QuotedWords:
 
 def quoted_words(prompt: str) -> QuotedWords:
     """The words to draw, and the prompt without them."""
-    prompt = composed_text(prompt)
+    prompt = composed_text(prompt).translate(_DOUBLE)
     spans = [
         (found.start(), found.end(), next(group for group in found.groups() if group))
         for found in islice(_QUOTED.finditer(prompt), _MAX_QUOTED)

@@ -193,8 +193,8 @@ def _meanings() -> dict[str, tuple[str, ...]]:
 
 
 def longest_name(first: str) -> int:
-    """The number of words of the longest name whose first word this is, perhaps in the plural."""
-    return max(_longest_names().get(form, 1) for form in (first, *_singulars(first)))
+    """The number of words of the longest name with this first word, also in the plural, or 0."""
+    return max(_longest_names().get(form, 0) for form in (first, *_singulars(first)))
 
 
 @lru_cache(maxsize=1)
