@@ -28,7 +28,7 @@ WORDS = {word: name for name, words in KINDS.items() for word in words}
         ("A Calf and two Pugs", "a cow and two dogs"),
         ("an acoustic guitar on a wall", "a guitar on a wall"),
         ("an ugly alsatian, a corgi", "an ugly alsatian, a dog"),
-        ("a great dane-like statue", "a dog like statue"),
+        ("a great-dane statue", "a dog statue"),
         ("nine blue marbles, 8k", "nine blue balls, 8k"),
         ("two wolf cubs and three timber wolves", "two wolf cubs and three wolves"),
         ("a siamese cat", "a cat"),

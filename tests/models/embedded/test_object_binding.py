@@ -165,6 +165,16 @@ def test_uncertain(prompt: str) -> None:
         ("cats dogs", {"cat", "dog"}),
         ("a fairy flies over the sea", {"fairy"}),
         ("a robot sheep", {"sheep"}),
+        ("a man saw a dog", {"man", "dog"}),
+        ("birds fly over a house", {"bird", "house"}),
+        ("two saw blades", {"saw"}),
+        ("a horse-drawn carriage", set()),
+        ("a man-made lake and a dog-like robot", {"robot"}),
+        ("a star-shaped cookie", {"cookie"}),
+        ("a cat shaped cake, a leopard print dress", {"cake", "dress"}),
+        ("a gluten-free cake on a tree-lined street", {"cake"}),
+        ("paw prints", {"paw prints"}),
+        ("a baby shower, a meteor shower", set()),
     ],
 )
 def test_words_that_are_no_names(prompt: str, said: set[str]) -> None:

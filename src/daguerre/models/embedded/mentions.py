@@ -24,6 +24,7 @@ OTHER_NAMES = frozenset(
         "van gogh,star wars,star trek,rock band,rock star,rock music,rock concert,movie star,"
         "pop star,bird's eye,birds eye,worm's eye,worms eye,fish eye,rose gold,red bull,fan art,"
         "night club,golf club,book club,stork club,river bank,water tank,gas tank,wax seal,"
+        "meteor shower,baby shower,bridal shower,fly fishing,masquerade ball,costume ball,"
         "dragon ball,demon slayer,cat ears,cat eye,cat eyes,"
         "bunny ears,fox ears,wolf ears,pig tails,monkey bars,pine cone,pine cones,pine nuts,"
         "pine needles,lily pad,lily pads,cape cod,pike place,abbey road,bourbon street,"
@@ -33,8 +34,14 @@ OTHER_NAMES = frozenset(
     ).split(",")
 )
 _PARTICIPLE = re.compile(r".+(?<!color)(?<!colour)ed")  # "red-haired woman": not a red woman
-_HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
-_TOKEN = re.compile(r"[a-z0-9']+|[^\s\w]")
+# Words after a name that describe something else with it: "a star shaped cookie", "zebra print".
+_LIKENESSES = frozenset(
+    "shaped themed sized lined encrusted studded patterned drenched kissed print skin".split()
+)
+# Such words after a hyphen only: "a man-made lake", "a horse-drawn cart".
+_SUFFIX = r"(?:made|drawn|like|filled|covered|lit|free|proof|powered|soaked|inspired)\b"
+_HYPHEN = re.compile(rf"(?<=\w)-(?=\w)(?!{_SUFFIX})")
+_TOKEN = re.compile(rf"[a-z0-9']+(?:-{_SUFFIX})?|[^\s\w]")
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,15 @@ class Mention:
 
 
 def words_of(prompt: str) -> list[str]:
-    """The words and punctuation marks of a plain prompt in lower case, without hyphens in words."""
+    """The words and punctuation marks of a plain prompt in lower case, without hyphens in words.
+
+    Those of descriptions stay: "man-made".
+    """
     return _TOKEN.findall(plain(prompt))
 
 
 def plain(prompt: str) -> str:
-    """The prompt in lower case, without hyphens in words."""
+    """The prompt in lower case, without hyphens in words, except before such a suffix."""
     return _HYPHEN.sub(" ", prompt.lower())
 
 
@@ -70,7 +80,8 @@ def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
             continue
         length, names = name_at(words, start)
         end = start + max(1, length)
-        if names and not (length == 1 and _is_colour(words, start)):
+        is_likeness = not _LIKENESSES.isdisjoint(words[end : end + 1])
+        if names and not is_likeness and not (length == 1 and _is_colour(words, start)):
             yield Mention(start, end, names)
         start = end
 
@@ -98,7 +109,9 @@ def named_words(mentions: Iterable[Mention]) -> set[int]:
 
 def is_adjective(word: str) -> bool:
     """True for any word that can stand between a colour, or a number, and its object."""
-    is_description = word.isalpha() and word not in _BREAKS and not _PARTICIPLE.fullmatch(word)
+    is_description = (
+        word.replace("-", "").isalpha() and word not in _BREAKS and not _PARTICIPLE.fullmatch(word)
+    )
     return is_description or word in SPELLINGS
 
 

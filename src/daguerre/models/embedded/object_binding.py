@@ -79,6 +79,8 @@ _LEADS = frozenset(
 )
 _SIDES = frozenset("and left right side top bottom front middle half part".split())
 _OTHERS = _SIDES | _MORE - {"a", "an"}
+# Verbs that are names, after a plural: "birds fly", "people watch".
+_VERBS = frozenset("fly fish watch saw rock box cook ring swing duck drill hook wave".split())
 # One name, several people.
 _GROUPS = frozenset("family couple people friends children group".split())
 
@@ -127,17 +129,27 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
 def _heads(words: Sequence[str], mentions: Sequence[Mention]) -> Sequence[Mention]:
     """The mentions without those that describe the next one ("a baby dragon"), and without verbs.
 
-    In "a fairy flies", the second name is a verb: it would be a plural after a singular. A word
-    with equal singular and plural describes ("a deer statue").
+    In "a fairy flies", the second name is a verb: it would be a plural after a singular. Some are
+    also verbs after a plural ("birds fly"). A word with equal singular and plural describes ("a
+    deer statue").
     """
     plural = {m for m in mentions if things.plural_meanings(" ".join(words[m.start : m.end]))}
     plural -= {m for m in mentions if words[m.end - 1] in SAME}
     left_out: set[Mention] = set()
     for first, second in pairwise(mentions):
-        if first.end == second.start and first not in plural and first not in left_out:
+        if first.end != second.start or first in left_out:
+            continue
+        verbs = _VERBS if first in plural else ("saw",)
+        if words[second.start] in verbs and _is_alive(first):
+            left_out.add(second)
+        elif first not in plural:
             is_verb = second in plural and words[second.end - 1].endswith("s")
             left_out.add(second if is_verb else first)
     return [mention for mention in mentions if mention not in left_out]
+
+
+def _is_alive(mention: Mention) -> bool:
+    return all(things.BY_NAME[name].kind in ("a", "p") for name in mention.names)
 
 
 def _clothed(mentions: Sequence[Mention], clothes: Mapping[Mention, Mention]) -> Sequence[Mention]:
