@@ -39,6 +39,8 @@ WORDS = {word: name for name, words in KINDS.items() for word in words}
         ("an akita inu pup by a willow tree", "a dog by a tree"),
         ("two macaw parrots", "two parrots"),
         ("a fox pup and a whale calf", "a fox pup and a whale calf"),
+        ("a corgi called Lily", "a dog called lily"),
+        ("an animal called okapi", "an animal called giraffe"),
         ("a snake plant in a fish tank", "a potted plant in a fish bowl"),
         ("", ""),
     ],
@@ -61,7 +63,7 @@ def test_kinds_are_read_as_objects(prompt: str, read: str) -> None:
         *("a vintage postcard of Paris", "a pixie cut", "the pupil of an eye", "Adobe Illustrator"),
         *("a mop of hair", "a martian landscape", "caramel skin", "pike place market", "Cape Cod"),
         *("the Stork Club", "Abbey Road", "a pine cone", "calf-length boots", "an iPhone photo"),
-        *("a saber-toothed tiger", "a rose gold ring", "a movie by John Carpenter"),
+        *("a saber-toothed tiger", "a rose gold ring", "Ryan Gosling", "a movie by John Carpenter"),
     ],
 )
 def test_words_with_other_meanings_stay(prompt: str) -> None:

@@ -174,6 +174,10 @@ def test_uncertain(prompt: str) -> None:
         ("a cat shaped cake, a leopard print dress", {"cake", "dress"}),
         ("a gluten-free cake on a tree-lined street", {"cake"}),
         ("paw prints", {"paw prints"}),
+        ('a dog named Bear and a cat called "Tiger"', {"dog", "cat"}),
+        ("a 'cat' and the dogs' bowl", {"cat", "bowl"}),
+        ("an animal called giraffe", {"giraffe"}),
+        ("Emma Stone with a dog", {"dog"}),
         ("a baby shower, a meteor shower", set()),
     ],
 )

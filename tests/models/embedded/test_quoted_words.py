@@ -63,6 +63,7 @@ def test_words(prompt: str, words: str, surface: str) -> None:
         'draw "a red car on a road"',
         "please generate an image of “two dogs on a wall”",
         'a cat named "Tom"',
+        '"a cat" and "a dog"',
         'a scene from the movie "Frozen"',
         'in the style of "Starry Night"',
         'a "happy" dog',

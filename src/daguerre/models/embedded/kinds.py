@@ -13,7 +13,7 @@ from pathlib import Path
 
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.plurals import plural_word
-from daguerre.models.embedded.mentions import OTHER_NAMES, name_at, plain, word_spans
+from daguerre.models.embedded.mentions import OTHER_NAMES, is_called, name_at, plain, word_spans
 
 TABLE = Path(__file__).with_name("kinds.txt")
 _VOWELS = "aeiou"
@@ -49,7 +49,8 @@ def with_known_names(prompt: str) -> str:
         length, name = _kind(words, at)
         known, _ = name_at(words, at)
         is_young = at == named and words[at] in _YOUNG
-        if length > known and not is_young:
+        is_own = named >= 0 and is_called(words[named:at])  # "a dog called Lily"
+        if length > known and not is_young and not is_own:
             end = at + length
             before = text[kept : spans[at][0]]
             if _is_repeated(words, end, name):
@@ -57,7 +58,7 @@ def with_known_names(prompt: str) -> str:
                 kept = spans[end][0]
             else:
                 pieces += [_with_article(before, name), name]
-                kept = spans[end - 1][1]
+                kept, named = spans[end - 1][1], end
         else:
             length = max(1, known)
             named = at + length if known else named

@@ -24,6 +24,8 @@ OTHER_NAMES = frozenset(
         "van gogh,star wars,star trek,rock band,rock star,rock music,rock concert,movie star,"
         "pop star,bird's eye,birds eye,worm's eye,worms eye,fish eye,rose gold,red bull,fan art,"
         "night club,golf club,book club,stork club,river bank,water tank,gas tank,wax seal,"
+        "lion king,burger king,dairy queen,pizza hut,rolling stones,ryan gosling,chris pine,"
+        "emma stone,sharon stone,elijah wood,kate bush,bear grylls,tiger woods,"
         "meteor shower,baby shower,bridal shower,fly fishing,masquerade ball,costume ball,"
         "dragon ball,demon slayer,cat ears,cat eye,cat eyes,"
         "bunny ears,fox ears,wolf ears,pig tails,monkey bars,pine cone,pine cones,pine nuts,"
@@ -34,6 +36,7 @@ OTHER_NAMES = frozenset(
     ).split(",")
 )
 _PARTICIPLE = re.compile(r".+(?<!color)(?<!colour)ed")  # "red-haired woman": not a red woman
+_NAMING = ("named", "called", "nicknamed")
 # Words after a name that describe something else with it: "a star shaped cookie", "zebra print".
 _LIKENESSES = frozenset(
     "shaped themed sized lined encrusted studded patterned drenched kissed print skin".split()
@@ -41,6 +44,7 @@ _LIKENESSES = frozenset(
 # Such words after a hyphen only: "a man-made lake", "a horse-drawn cart".
 _SUFFIX = r"(?:made|drawn|like|filled|covered|lit|free|proof|powered|soaked|inspired)\b"
 _HYPHEN = re.compile(rf"(?<=\w)-(?=\w)(?!{_SUFFIX})")
+_SINGLE_QUOTED = re.compile(r"(?<![\w'])'([^\s'](?:[^']{0,60}[^\s'])?)'(?![\w'])")
 _TOKEN = re.compile(rf"[a-z0-9']+(?:-{_SUFFIX})?|[^\s\w]")
 
 
@@ -63,7 +67,7 @@ def words_of(prompt: str) -> list[str]:
 
 def plain(prompt: str) -> str:
     """The prompt in lower case, without hyphens in words, except before such a suffix."""
-    return _HYPHEN.sub(" ", prompt.lower())
+    return _HYPHEN.sub(" ", _SINGLE_QUOTED.sub(r'"\1"', prompt.lower()))
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -73,17 +77,25 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 
 def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
     """The longest names of objects, from left to right; colours before objects are excluded."""
-    start = 0
+    start = before = 0  # `before` is the end of the object before
     while start < len(words):
         if " ".join(words[start : start + 2]) in OTHER_NAMES:
             start += 2
             continue
         length, names = name_at(words, start)
         end = start + max(1, length)
-        is_likeness = not _LIKENESSES.isdisjoint(words[end : end + 1])
-        if names and not is_likeness and not (length == 1 and _is_colour(words, start)):
+        is_other = not _LIKENESSES.isdisjoint(words[end : end + 1]) or is_called(
+            words[before:start]
+        )
+        if names and not is_other and not (length == 1 and _is_colour(words, start)):
             yield Mention(start, end, names)
+            before = end
         start = end
+
+
+def is_called(between: Sequence[str]) -> bool:
+    """Whether words after an object lead to its own name: "a dog named Bear"."""
+    return 1 <= len(between) <= 2 and between[0] in _NAMING and between[-1] in (*_NAMING, '"')
 
 
 def name_at(words: Sequence[str], start: int) -> tuple[int, frozenset[str]]:

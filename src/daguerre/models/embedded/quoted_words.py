@@ -222,6 +222,8 @@ def _is_drawn(prompt: str, start: int, end: int, words: str) -> bool:
         return bool(_SURFACE.search(before))
     if has_surface or _SAYS.search(before):
         return True
+    if _DESCRIPTION.match(words):
+        return False
     if prompt[start] in "'‘":
         return words[0].isupper()
     is_adjective = words.islower() and " " not in words and re.match(r"\s+[a-z]", after)
