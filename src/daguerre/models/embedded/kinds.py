@@ -49,7 +49,7 @@ def with_known_names(prompt: str) -> str:
         length, name = _kind(words, at)
         known, _ = name_at(words, at)
         is_young = at == named and words[at] in _YOUNG
-        is_own = named >= 0 and is_called(words[named:at])  # "a dog called Lily"
+        is_own = named >= 0 and is_called(words[max(named, at - 3) : at])  # "a dog called Lily"
         if length > known and not is_young and not is_own:
             end = at + length
             before = text[kept : spans[at][0]]

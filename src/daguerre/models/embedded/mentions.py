@@ -84,9 +84,8 @@ def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
             continue
         length, names = name_at(words, start)
         end = start + max(1, length)
-        is_other = not _LIKENESSES.isdisjoint(words[end : end + 1]) or is_called(
-            words[before:start]
-        )
+        is_other = not _LIKENESSES.isdisjoint(words[end : end + 1])
+        is_other = is_other or is_called(words[max(before, start - 3) : start])
         if names and not is_other and not (length == 1 and _is_colour(words, start)):
             yield Mention(start, end, names)
             before = end
