@@ -310,6 +310,20 @@ def test_a_number_decides_the_kind_of_the_scene(decide: Decide, prompt: str, num
         assert item.count == number
 
 
+@pytest.mark.parametrize(
+    ("prompt", "kind"),
+    [
+        ("mountains at sunset", "landscape"),
+        ("a beautiful sunset over the mountains", "landscape"),
+        ("seamless pattern of lemons and leaves", "pattern"),
+    ],
+)
+def test_a_plural_leaves_the_kind_of_the_scene_open(decide: Decide, prompt: str, kind: str) -> None:
+    """Landscapes and patterns are no objects with a number."""
+    for seed in range(1, 5):
+        assert decide(replace(PARAMS, prompt=prompt, seed=seed)).kind == kind
+
+
 @pytest.mark.parametrize(("negative_prompt", "is_known"), [("", True), ("rain", False)])
 def test_stated_weather_is_known_before_the_first_step(
     model: EmbeddedModel, negative_prompt: str, is_known: bool

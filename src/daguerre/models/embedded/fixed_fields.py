@@ -73,16 +73,17 @@ def _stated(objects: BoundObjects) -> Iterator[tuple[int, Mask]]:
 
 
 def _numbers(objects: BoundObjects) -> Iterator[frozenset[str]]:
-    """The counts of each object in order; the first one of an unknown order has any that is said.
+    """The number of each object in order; the first one of an unknown order has any that is said.
 
-    Kinds of scenes with one object do not permit several copies.
+    Kinds of scenes with one object do not permit several copies. A plural alone ("mountains at
+    sunset", "a pattern of lemons") leaves the kind open.
     """
+    numbers = {name: found for name, found in objects.counts.items() if len(found) == 1}
     for names in objects.names:
-        counts = [frozenset(objects.counts.get(name, ())) for name in names]
-        yield frozenset().union(*counts) if all(counts) else frozenset()
+        is_stated = names <= numbers.keys()
+        yield frozenset().union(*map(numbers.__getitem__, names)) if is_stated else frozenset()
     if not objects.names:
-        several = (found for found in objects.counts.values() if "1" not in found)
-        yield frozenset().union(*several)
+        yield frozenset().union(*(found for found in numbers.values() if "1" not in found))
 
 
 def _mask(field: int, values: Collection[str]) -> Mask:
