@@ -19,6 +19,7 @@ from daguerre.models.embedded.memory import both_rows, of_reader, read_unprompte
 from daguerre.models.embedded.negation import affirmed
 from daguerre.models.embedded.negative_prompt import excluded_values
 from daguerre.models.embedded.object_binding import bound_objects
+from daguerre.models.embedded.pairs import with_pairs
 from daguerre.models.embedded.place_phrases import excluded_terrains, stated_terrain
 from daguerre.models.embedded.plain_text import plain_text
 from daguerre.models.embedded.quoted_words import quoted_words
@@ -68,7 +69,8 @@ class EmbeddedPipelines:
         quoted = quoted_words(params.prompt)
         unwanted = plain_text(params.negative_prompt)
         prompt, others = (
-            with_known_names(plain_text(text)) for text in (quoted.prompt, quoted.others)
+            with_pairs(with_known_names(plain_text(text)))
+            for text in (quoted.prompt, quoted.others)
         )
         wanted = affirmed(prompt)
         texts = yield from self._encode(wanted.prompt, unwanted)
