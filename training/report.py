@@ -114,12 +114,11 @@ def _robustness_lines(figures: Figures) -> list[str]:
     """What style tails and other wordings change; nothing for figures without them."""
     if "tails" not in figures:
         return []
-    kinds = {"tails": "that no caption has", "new tails": "that are new to the rules, too"}
+    kinds = {"tails": "style tails that no caption has", "new tails": "sixteen further tails"}
     return [
         *(
-            f"- After style tails {which}: the object alone in {figures[key]['alone']:.2f}, with"
-            f" another one in {figures[key]['extra']:.2f}, missing in"
-            f" {figures[key]['missing']:.2f}."
+            f"- After {which}: the object alone in {figures[key]['alone']:.2f}, with another one in"
+            f" {figures[key]['extra']:.2f}, missing in {figures[key]['missing']:.2f}."
             for key, which in kinds.items()
             if key in figures
         ),

@@ -44,7 +44,7 @@ TAILS = (
     "{} from a distant century",
     "the {noun} was there when we arrived",
 )
-# Unknown to the rules, too: no rule and no caption was written for one of these.
+# Written and drawn before any rule or caption for them; some rules were written since.
 NEW_TAILS = (
     "{}, macro lens, ethereal, dreamy haze, unsplash",
     "{}, art by loish and sachin teng, deviantart hd",

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from daguerre.models.embedded.place_phrases import excluded_terrains, stated_terrain
+from daguerre.models.embedded.object_binding import bound_objects
+from daguerre.models.embedded.place_phrases import (
+    excluded_terrains,
+    stated_terrain,
+    with_known_places,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,3 +69,23 @@ def test_a_negative_prompt_excludes_the_snowy_field() -> None:
 def test_excluded_terrains(prompt: str, excluded: set[str]) -> None:
     """The surface of the moon needs a word for it; above water is not under water."""
     assert excluded_terrains(prompt) == excluded
+
+
+@pytest.mark.parametrize(
+    ("prompt", "read"),
+    [
+        ("seven ducks on a Pond", "seven ducks on a lake"),
+        ("a boat in the canal, 8k", "a boat in the river, 8k"),
+        ("a pond turtle", "a pond turtle"),
+        ("a stream of light", "a stream of light"),
+    ],
+)
+def test_known_places(prompt: str, read: str) -> None:
+    """A place after a preposition is read as the most similar one that is known."""
+    assert with_known_places(prompt) == read
+
+
+def test_who_is_on_the_moon_is_beside_no_moon() -> None:
+    """The ground is no object; in "under the moon", the moon is one."""
+    assert "moon" not in bound_objects("an astronaut standing on the moon").said
+    assert "moon" in bound_objects("a fox under the moon").said

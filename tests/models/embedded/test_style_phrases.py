@@ -26,6 +26,10 @@ from daguerre.models.embedded.style_phrases import (
         ("shot on film with a dog", "shot on film with a dog"),
         ("a cat in the house", "a cat in the house"),
         ("shot on" + " film" * 20, "shot on" + " film" * 20),
+        ("a rose painted with a brush on wood, 8k", "a rose , 8k"),
+        ("a fox from an old film by a duck, 8k", "a fox by a duck , 8k"),
+        ("a man from a village", "a man from a village"),
+        ("a cat from the", "a cat from the"),
         ("", ""),
         ("in", "in"),
     ],
@@ -59,6 +63,9 @@ def test_later_eras_are_not_vintage(prompt: str, styles: set[str]) -> None:
         ("a cat that looks at a fish", "a cat that looks at a fish"),
         ("a dog that was chasing a cat", "a dog that was chasing a cat"),
         ("a boy and his dog", "a boy and his dog"),
+        ("a car, the sort that my aunt drives, 8k", "a car , 8k"),
+        ("a car, the red one", "a car , the red one"),
+        ("a car, the kind", "a car , the kind"),
     ],
 )
 def test_clauses_are_left_out(prompt: str, kept: str) -> None:

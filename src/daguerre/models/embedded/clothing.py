@@ -17,6 +17,7 @@ HATS = frozenset(
     "hat crown helmet cap beanie glasses eyeglasses sunglasses shades scarf bow headphones".split()
 )
 _JOINTS = frozenset("in wearing wears dressed with".split())
+_MAX_ADJECTIVES = 2
 _MAX_BETWEEN = 6  # words between the wearer and the clothes
 
 
@@ -41,6 +42,12 @@ def worn(words: Sequence[str], mentions: Sequence[Mention]) -> Mapping[Mention, 
 
 def is_garment(words: Sequence[str], mention: Mention) -> bool:
     return words[mention.end - 1] in GARMENTS
+
+
+def is_worn(words: Sequence[str], start: int, end: int) -> bool:
+    """True for the name of a garment or hat from `start` to `end` after "in a", "wearing" ..."""
+    before = words[max(0, start - _MAX_ADJECTIVES - 2) : start]
+    return words[end - 1] in GARMENTS | HATS and not _JOINTS.isdisjoint(before)
 
 
 def _is_worn(words: Sequence[str], before: Mention, mention: Mention, is_clothed: bool) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from daguerre.models.embedded.clothing import is_worn
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.plurals import plural_word
 from daguerre.models.embedded.mentions import OTHER_NAMES, is_called, name_at, plain, word_spans
@@ -50,7 +51,7 @@ def with_known_names(prompt: str) -> str:
         known, _ = name_at(words, at)
         is_young = at == named and words[at] in _YOUNG
         is_own = named >= 0 and is_called(words[max(named, at - 3) : at])  # "a dog called Lily"
-        if length > known and not is_young and not is_own:
+        if length > known and not (is_young or is_own or is_worn(words, at, at + length)):
             end = at + length
             before = text[kept : spans[at][0]]
             if _is_repeated(words, end, name):

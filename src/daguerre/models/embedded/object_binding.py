@@ -33,6 +33,7 @@ from daguerre.models.embedded.mentions import (
     words_of,
 )
 from daguerre.models.embedded.negation import negated
+from daguerre.models.embedded.place_phrases import is_on_the_moon
 from daguerre.models.embedded.relation_phrases import (
     ACTS,
     ANY,
@@ -182,8 +183,10 @@ def _is_certain(words: Sequence[str], mention: Mention) -> bool:
 
 
 def _is_shown(words: Sequence[str], mention: Mention) -> bool:
-    """False for "a painting of" and colours ("cherry red")."""
+    """False for "a painting of", colours ("cherry red") and who stands "on the moon"."""
     after = "".join(words[mention.end : mention.end + 1])
+    if words[mention.start : mention.end] == ["moon"] and is_on_the_moon(words, mention.start):
+        return False
     return after != "of" and not (words[mention.end - 1] in _SHADES and after in SPELLINGS)
 
 

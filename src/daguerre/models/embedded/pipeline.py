@@ -20,7 +20,11 @@ from daguerre.models.embedded.negation import affirmed
 from daguerre.models.embedded.negative_prompt import excluded_values
 from daguerre.models.embedded.object_binding import bound_objects
 from daguerre.models.embedded.pairs import with_pairs
-from daguerre.models.embedded.place_phrases import excluded_terrains, stated_terrain
+from daguerre.models.embedded.place_phrases import (
+    excluded_terrains,
+    stated_terrain,
+    with_known_places,
+)
 from daguerre.models.embedded.plain_text import plain_text
 from daguerre.models.embedded.quoted_words import quoted_words
 from daguerre.models.embedded.sampler import Noise, SceneSampler, classifier_free_guidance
@@ -69,7 +73,7 @@ class EmbeddedPipelines:
         quoted = quoted_words(params.prompt)
         unwanted = plain_text(params.negative_prompt)
         prompt, others = (
-            with_pairs(with_known_names(plain_text(text)))
+            with_pairs(with_known_names(with_known_places(plain_text(text))))
             for text in (quoted.prompt, quoted.others)
         )
         wanted = affirmed(prompt)

@@ -16,6 +16,20 @@ _SNOW = {("in", "the", "snow"), ("in", "snow"), ("in", "deep", "snow"), ("in", "
 }
 _NEGATIONS = frozenset("not never".split())
 _MAX_BETWEEN = 2  # words between an object and where it is: "a fox sleeping in the snow"
+# Nouns that the network does not know -> the place that is most like theirs.
+_LIKE = {
+    **dict.fromkeys(("pond", "lagoon"), "lake"),
+    **dict.fromkeys(("creek", "stream", "brook", "canal"), "river"),
+    **dict.fromkeys(("prairie", "pasture", "grassland"), "meadow"),
+    **dict.fromkeys(("woodland", "grove"), "forest"),
+    **dict.fromkeys(("gorge", "ravine"), "canyon"),
+    **dict.fromkeys(("boulevard", "avenue"), "street"),
+    **dict.fromkeys(("seashore", "cove"), "beach"),
+    **{"metropolis": "city", "hamlet": "village", "tundra": "snowy field"},
+}
+_PLACE = re.compile(
+    rf"\b(in|on|at|by|over|near|along|across|beside) (an?|the) ({'|'.join(_LIKE)})\b", re.I
+)
 # Words of any other place.
 _PLACES = frozenset(
     word
@@ -29,6 +43,11 @@ _ON_THE_MOON = re.compile(
     r"|moonscapes?|lunar|craters?|astronauts?|cosmonauts?|aliens?|space|rovers?|rockets?|ufos?)\b"
 )
 _OUT_OF_WATER = re.compile(r"\b(?:out of|above|over|on) (?:the )?(?:water|waves|sea|ocean)\b")
+
+
+def with_known_places(prompt: str) -> str:
+    """The prompt with places that the network knows: "on a lake" in place of "on a pond"."""
+    return _PLACE.sub(lambda found: f"{found[1]} {found[2]} {_LIKE[found[3].lower()]}", prompt)
 
 
 def stated_terrain(prompt: str, excluded: Collection[str] = ()) -> Mapping[str, str]:
@@ -53,6 +72,11 @@ def _is_at(words: Sequence[str], start: int, phrase: Sequence[str]) -> bool:
     end = start + len(phrase)
     after = "".join(words[end : end + 1])
     return tuple(words[start:end]) == phrase and not re.fullmatch(COMPOUNDS, after)
+
+
+def is_on_the_moon(words: Sequence[str], moon: int) -> bool:
+    """True for "on the moon", a place, at the index of its noun."""
+    return [*words[max(0, moon - 2) : moon]] == ["on", "the"]
 
 
 def excluded_terrains(prompt: str) -> frozenset[str]:

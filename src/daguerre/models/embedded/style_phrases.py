@@ -14,7 +14,9 @@ _PHRASES = frozenset(
     + ("captured with", "rendered in", "rendered with", "rendered by", "made in", "trending on")
     + ("featured on", "published in", "inspired by", "painted by", "drawn by", "photographed by")
     + ("art by", "the style", "the manner", "the spirit", "the tradition", "as seen", "seen on")
+    + ("drawn with", "painted with", "sketched with", "coloured with", "colored with")
 )
+_SHOWS = frozenset("movie film series show game cartoon anime documentary".split())
 _PUBLISHED = frozenset(
     "featured published exhibited commissioned designed created produced scanned submitted posted"
     " shared photographed illustrated sketched".split()
@@ -31,6 +33,7 @@ _PRONOUNS = frozenset(
     "i we he she they my our your his her their no everyone everybody someone".split()
 )
 _RELATIVES = ("that", "which", "who", "whom")
+_SORTS = (["kind"], ["sort"], ["type"], ["one"])
 _VERBS = frozenset("belongs belonged reminds looks feels comes came was were used once".split())
 # These eras are no sepia pictures: "retro 80s synthwave".
 _NOT_VINTAGE = frozenset("synthwave vaporwave outrun cyberpunk futuristic neon 80s 90s y2k".split())
@@ -60,7 +63,8 @@ def without_clauses(words: Sequence[str], ends: Collection[int]) -> list[str]:
     start = 0
     while start < len(words):
         if start in ends and _is_clause(words, start):
-            start = next((i for i in range(start, len(words)) if words[i] in _ENDS), len(words))
+            ends_at = (i for i in range(start + 1, len(words)) if words[i] in _ENDS)
+            start = next(ends_at, len(words))
         else:
             kept.append(words[start])
             start += 1
@@ -68,7 +72,9 @@ def without_clauses(words: Sequence[str], ends: Collection[int]) -> list[str]:
 
 
 def _is_clause(words: Sequence[str], start: int) -> bool:
-    """True for "that I saw", "my sister loves" and "that looks like", but not for "that holds"."""
+    """True for "that I saw", ", the kind my aunt loves", "that looks"; false for "that holds"."""
+    if [*words[start : start + 2]] == [",", "the"] and words[start + 2 : start + 3] in _SORTS:
+        return _is_clause(words, start + 3) if start + 3 < len(words) else False
     is_relative = words[start] in _RELATIVES
     first, *after = (*words[start + is_relative :], "", "")
     is_other = first in _VERBS and after[0] not in ("at", "in") and not after[0].endswith("ing")
@@ -77,6 +83,9 @@ def _is_clause(words: Sequence[str], start: int) -> bool:
 
 def _end(words: Sequence[str], start: int) -> int:
     """The end of the phrase at `start`, or `start` if there is none."""
+    if words[start : start + 2] in (["from", "a"], ["from", "an"], ["from", "the"]):
+        shows = (i for i in range(start, min(start + 6, len(words))) if words[i] in _SHOWS)
+        return next(shows, start - 1) + 1
     first = start + 1 if words[start] == "in" else start
     verb, preposition = (*words[first : first + 2], "", "")[:2]
     is_published = verb in _PUBLISHED and preposition in _PREPOSITIONS
