@@ -6,6 +6,7 @@ import pytest
 
 from daguerre.models.embedded.object_binding import bound_objects
 from daguerre.models.embedded.place_phrases import (
+    excluded_moons,
     excluded_terrains,
     stated_terrain,
     with_known_places,
@@ -89,3 +90,5 @@ def test_who_is_on_the_moon_is_beside_no_moon() -> None:
     """The ground is no object; in "under the moon", the moon is one."""
     assert "moon" not in bound_objects("an astronaut standing on the moon").said
     assert "moon" in bound_objects("a fox under the moon").said
+    assert {"moon", "full moon"} <= excluded_moons("an astronaut standing on the moon")
+    assert not excluded_moons("a fox under the moon")

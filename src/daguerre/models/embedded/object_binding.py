@@ -183,7 +183,7 @@ def _is_certain(words: Sequence[str], mention: Mention) -> bool:
 
 
 def _is_shown(words: Sequence[str], mention: Mention) -> bool:
-    """False for "a painting of", colours ("cherry red") and who stands "on the moon"."""
+    """False for "a painting of", colours ("cherry red") and the ground of "on the moon"."""
     after = "".join(words[mention.end : mention.end + 1])
     if words[mention.start : mention.end] == ["moon"] and is_on_the_moon(words, mention.start):
         return False

@@ -21,6 +21,7 @@ from daguerre.models.embedded.negative_prompt import excluded_values
 from daguerre.models.embedded.object_binding import bound_objects
 from daguerre.models.embedded.pairs import with_pairs
 from daguerre.models.embedded.place_phrases import (
+    excluded_moons,
     excluded_terrains,
     stated_terrain,
     with_known_places,
@@ -85,7 +86,8 @@ class EmbeddedPipelines:
         places = excluded.get("terrain", frozenset())
         terrain = {} if quoted.words else stated_terrain(others, places)
         weather = stated_weather(others, excluded.get("weather", ()))
-        excluded = {**excluded, "terrain": places | excluded_terrains(others)}
+        moons = excluded.get("name", frozenset()) | excluded_moons(others)
+        excluded = {**excluded, "terrain": places | excluded_terrains(others), "name": moons}
         sampler = SceneSampler(
             noise,
             self._rules,

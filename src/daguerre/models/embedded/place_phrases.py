@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from daguerre.models.embedded.drawing.scene import TERRAINS
-from daguerre.models.embedded.fields import SCENE_FIELDS
+from daguerre.models.embedded.fields import OBJECT_FIELDS, SCENE_FIELDS
 from daguerre.models.embedded.mentions import find_mentions, is_adjective, words_of
 from daguerre.models.embedded.synonyms import SYNONYMS
 from daguerre.models.embedded.weather_phrases import COMPOUNDS
@@ -16,7 +16,7 @@ _SNOW = {("in", "the", "snow"), ("in", "snow"), ("in", "deep", "snow"), ("in", "
 }
 _NEGATIONS = frozenset("not never".split())
 _MAX_BETWEEN = 2  # words between an object and where it is: "a fox sleeping in the snow"
-# Nouns that the network does not know -> the place that is most like theirs.
+# Nouns of places that no caption has -> the most similar place.
 _LIKE = {
     **dict.fromkeys(("pond", "lagoon"), "lake"),
     **dict.fromkeys(("creek", "stream", "brook", "canal"), "river"),
@@ -77,6 +77,14 @@ def _is_at(words: Sequence[str], start: int, phrase: Sequence[str]) -> bool:
 def is_on_the_moon(words: Sequence[str], moon: int) -> bool:
     """True for "on the moon", a place, at the index of its noun."""
     return [*words[max(0, moon - 2) : moon]] == ["on", "the"]
+
+
+def excluded_moons(prompt: str) -> frozenset[str]:
+    """The objects that are moons, if the prompt is about somebody on the moon."""
+    words = words_of(prompt)
+    if not any(word == "moon" and is_on_the_moon(words, i) for i, word in enumerate(words)):
+        return frozenset()
+    return frozenset(name for name in OBJECT_FIELDS["name"] if "moon" in name.split())
 
 
 def excluded_terrains(prompt: str) -> frozenset[str]:
