@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from daguerre.models.embedded.drawing.plurals import plural_word
+from daguerre.models.embedded.drawing import plurals
 
 
 def _words(text: str) -> frozenset[str]:
@@ -113,8 +113,7 @@ def plural(noun: str) -> str:
             return plural(found[1]) + found[2].replace(" its ", " their ")
     if " and " in noun:
         return " and ".join(plural(part) for part in noun.split(" and "))
-    before, space, word = noun.rpartition(" ")
-    return before + space + plural_word(word)
+    return plurals.plural(noun)
 
 
 def clean(text: str) -> str:

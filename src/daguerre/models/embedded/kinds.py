@@ -13,7 +13,7 @@ from pathlib import Path
 
 from daguerre.models.embedded.clothing import is_worn
 from daguerre.models.embedded.drawing import things
-from daguerre.models.embedded.drawing.plurals import plural_word
+from daguerre.models.embedded.drawing.plurals import plural
 from daguerre.models.embedded.mentions import OTHER_NAMES, is_called, name_at, plain, word_spans
 
 TABLE = Path(__file__).with_name("kinds.txt")
@@ -109,9 +109,8 @@ def _is_plural(kind: str) -> bool:
 
 
 def _plural(noun: str) -> str:
-    before, space, word = noun.rpartition(" ")
-    is_plural = word.endswith("s") and not word.endswith(("ss", "us"))
-    return noun if is_plural else before + space + plural_word(word)
+    is_plural = noun.endswith("s") and not noun.endswith(("ss", "us"))
+    return noun if is_plural else plural(noun)
 
 
 @lru_cache(maxsize=1)

@@ -176,7 +176,7 @@ def _max_number(
 
 
 def _is_certain(words: Sequence[str], mention: Mention) -> bool:
-    """True if a lone object with an article or a number is drawn whole, and is no landscape."""
+    """True for a whole object with an article or a number that is not a landscape."""
     is_determined = _start(words, mention, frozenset()) is not None
     is_whole = is_complete(words, mention) and _PORTRAITS.isdisjoint(words)
     return is_determined and is_whole and PLACES.isdisjoint(mention.names)

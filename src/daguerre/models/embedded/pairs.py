@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daguerre.models.embedded.count_binding import ARTICLES
-from daguerre.models.embedded.drawing.plurals import plural_word
+from daguerre.models.embedded.drawing.plurals import plural
 from daguerre.models.embedded.mentions import name_at, plain, word_spans
 
 _SECOND = frozenset("her his its their another a an one".split())
@@ -23,9 +23,7 @@ def with_pairs(prompt: str) -> str:
     for start in range(len(words)):
         end, noun = _pair(words, start)
         if noun:
-            before, space, last = noun.rpartition(" ")
-            nouns = f"{before}{space}{plural_word(last)}"
-            return f"{text[: spans[start][0]]}two {nouns}{text[spans[end - 1][1] :]}"
+            return f"{text[: spans[start][0]]}two {plural(noun)}{text[spans[end - 1][1] :]}"
     return prompt
 
 

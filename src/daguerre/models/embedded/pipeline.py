@@ -73,10 +73,8 @@ class EmbeddedPipelines:
         """The forwards of one request; returns its pixels."""
         quoted = quoted_words(params.prompt)
         unwanted = plain_text(params.negative_prompt)
-        prompt, others = (
-            with_pairs(with_known_names(with_known_places(plain_text(text))))
-            for text in (quoted.prompt, quoted.others)
-        )
+        prompt = _known(quoted.prompt)
+        others = _known(quoted.others) if quoted.others != quoted.prompt else prompt
         wanted = affirmed(prompt)
         texts = yield from self._encode(wanted.prompt, unwanted)
         prompted = yield ForwardRequest("reader", texts, "encode")
@@ -138,3 +136,8 @@ class EmbeddedPipelines:
         text = condition(np.array(hidden[: len(first)]), first, slots[0])
         unwanted = condition(np.array(hidden[len(first) :]), second, slots[1])
         return {"text": text[None], "negative": unwanted[None]}
+
+
+def _known(text: str) -> str:
+    """The text in plain characters and with names that the network and the rules know."""
+    return with_pairs(with_known_names(with_known_places(plain_text(text))))

@@ -26,6 +26,12 @@ SAME = frozenset(
 TAKE_ES = ("s", "x", "ch", "sh", "tomato", "potato", "mango", "mosquito", "volcano", "tornado")
 
 
+def plural(noun: str) -> str:
+    """The plural of a noun of one or more words, of which the last one changes."""
+    before, space, word = noun.rpartition(" ")
+    return before + space + plural_word(word)
+
+
 def plural_word(word: str) -> str:
     """The plural of a noun of one word."""
     if word in SAME:
