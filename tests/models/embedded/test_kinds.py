@@ -82,7 +82,7 @@ def test_words_mean_one_object() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_word_is_read_as_its_object(name: str) -> None:
-    """Each word stands for its object, whose name is read by no further word."""
+    """Each word is read as the name of its object; the name itself stays as it is."""
     for word in KINDS[name]:
         assert with_known_names(f"the {word}") in (f"the {name}", f"the {kinds._plural(name)}")
     assert with_known_names(name) == name

@@ -87,7 +87,7 @@ def test_known_places(prompt: str, read: str) -> None:
 
 
 def test_who_is_on_the_moon_is_beside_no_moon() -> None:
-    """The ground is no object; in "under the moon", the moon is one."""
+    """In "on the moon", the moon is a place; in "under the moon", it is an object."""
     assert "moon" not in bound_objects("an astronaut standing on the moon").said
     assert "moon" in bound_objects("a fox under the moon").said
     assert {"moon", "full moon"} <= excluded_moons("an astronaut standing on the moon")
